@@ -1,0 +1,1 @@
+"""A caching, rate-limited client for the Astrometry.net web service."""

@@ -1,0 +1,68 @@
+"""Every default, with its unit and its reason. The environment is read when an object is built."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import attrs
+import platformdirs
+
+APP_NAME: Final = "astrometry-client"
+
+
+@attrs.frozen(kw_only=True)
+class Defaults:
+    """The defaults, one value each."""
+
+    base_url: str = "https://nova.astrometry.net"
+    """The maintainers ask for https (astrometry.net API documentation, read 2026-11)."""
+
+    per_second: float = 1.0
+    """Requests a second to a public server. Scripts that asked every second without pause were answered 403."""
+
+    per_minute: float = 30.0
+    """Requests a minute to a public server: half the pace at which users were blocked."""
+
+    timeout_s: float = 30.0
+    """Longest silence of a read. Result files of nova are drawn on demand and take several seconds."""
+
+    write_timeout_s: float = 300.0
+    """Longest silence after an upload: the server hashes and stores the whole file before it answers."""
+
+    connect_timeout_s: float = 10.0
+    """Longest wait for a connection to open."""
+
+    max_retries: int = 5
+    """Repeats of a failed read after its first attempt."""
+
+    retry_time_s: float = 300.0
+    """No repeat starts later than this after the first attempt."""
+
+    backoff_factor: float = 0.5
+    """Seconds; the n-th repeat waits up to `backoff_factor * 2**n`, with jitter."""
+
+    backoff_max_s: float = 60.0
+    """Longest back-off between two attempts, unless the server names a longer one."""
+
+    max_unfinished: int = 16
+    """Images in work at once. nova runs 16 solvers and serves users in turns: more buys nothing."""
+
+
+DEFAULTS: Final = Defaults()
+
+
+def cache_dir() -> Path:
+    """Return the folder of replies and the rate database: `ASTROMETRY_CACHE_DIR`, else the user's cache folder."""
+    chosen = os.environ.get("ASTROMETRY_CACHE_DIR")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir(APP_NAME))
+
+
+def state_dir() -> Path:
+    """Return the folder of shared logins: `ASTROMETRY_STATE_DIR`, else the user's state folder."""
+    chosen = os.environ.get("ASTROMETRY_STATE_DIR")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_state_dir(APP_NAME))
+
+
+def config_file() -> Path:
+    """Return the file that may hold the API key: `config.ini` in the user's configuration folder."""
+    return Path(platformdirs.user_config_dir(APP_NAME)) / "config.ini"

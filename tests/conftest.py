@@ -1,0 +1,26 @@
+"""Fixtures every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def shared_dir() -> Path:
+    """Return the folder of recorded exchanges: `ASTROMETRY_SHARED`, else `shared` beside the checkout."""
+    chosen = os.environ.get("ASTROMETRY_SHARED")
+    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep every test out of the user's own cache, state, configuration and keys."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("CACHE", "STATE", "CONFIG", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
+    for name in ("API_KEY", "CACHE_DIR", "STATE_DIR"):
+        monkeypatch.delenv(f"ASTROMETRY_{name}", raising=False)
+    for name in ("AN_API_KEY", "DRY_RUN_ENABLED", "DRY_RUN_WRITE_ONLY", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    return home
