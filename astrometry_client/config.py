@@ -18,7 +18,7 @@ class Defaults:
     """The maintainers ask for https (astrometry.net API documentation, read 2026-11)."""
 
     per_second: float = 1.0
-    """Requests a second to a public server. Scripts that asked every second without pause were answered 403."""
+    """Requests a second to a public server. A script that asked every second for long was answered 403."""
 
     per_minute: float = 30.0
     """Requests a minute to a public server: half the pace at which users were blocked."""
@@ -52,7 +52,7 @@ DEFAULTS: Final = Defaults()
 
 
 def cache_dir() -> Path:
-    """Return the folder of replies and the rate database: `ASTROMETRY_CACHE_DIR`, else the user's cache folder."""
+    """Return the folder of stored replies and rates: `ASTROMETRY_CACHE_DIR`, else the user's cache folder."""
     chosen = os.environ.get("ASTROMETRY_CACHE_DIR")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir(APP_NAME))
 

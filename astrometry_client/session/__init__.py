@@ -1,0 +1,1 @@
+"""The session layer: everything that touches the network."""
