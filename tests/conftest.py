@@ -1,15 +1,8 @@
 """Fixtures every test may use."""
 
-import os
 from pathlib import Path
 
 import pytest
-
-
-def shared_dir() -> Path:
-    """Return the folder of recorded exchanges: `ASTROMETRY_SHARED`, else `shared` beside the checkout."""
-    chosen = os.environ.get("ASTROMETRY_SHARED")
-    return Path(chosen) if chosen else Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(autouse=True)
