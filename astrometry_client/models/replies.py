@@ -1,0 +1,190 @@
+"""The server's JSON documents as values.
+
+Unknown keys are ignored; a missing or mistyped one that is needed is a `MalformedReply` that names it.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, Self, TypeVar, cast, get_args
+
+import attrs
+
+from astrometry_client.errors import MalformedReply
+
+Document = Mapping[str, Any]
+JobState = Literal["processing", "solving", "success", "failure"]
+T = TypeVar("T")
+
+
+def _read(document: Document, key: str, convert: Callable[[Any], T]) -> T:
+    if key not in document:
+        raise MalformedReply(f"The reply lacks {key!r}; this is not the document asked for.")
+    try:
+        return convert(document[key])
+    except (TypeError, ValueError) as wrong:
+        raise MalformedReply(f"{key!r} of the reply is not what it should be: {wrong}.") from wrong
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+def _numbers(values: Any) -> tuple[int, ...]:
+    return tuple(int(value) for value in values if value is not None)
+
+
+def _time(text: Any) -> datetime | None:
+    # nova writes an unset time as the string "None" and all others in UTC without saying so.
+    return None if text in ("None", None) else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _parity(value: Any) -> Literal[1, -1]:
+    return 1 if float(value) > 0 else -1
+
+
+def _job_state(value: Any) -> JobState:
+    if value not in get_args(JobState):
+        raise ValueError(f"{value!r} is none of {', '.join(get_args(JobState))}")
+    return cast(JobState, value)
+
+
+@attrs.frozen(kw_only=True)
+class UploadReceipt:
+    """What the server answers to an upload."""
+
+    submission_id: int
+    sha1: str | None
+    """SHA-1 of the stored file; `None` for URL uploads."""
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Return the receipt in a reply of `api/upload` or `api/url_upload`."""
+        return cls(submission_id=_read(document, "subid", int), sha1=document.get("hash"))
+
+
+@attrs.frozen(kw_only=True)
+class SubmissionStatus:
+    """How far a submission has come. A tar has several jobs, an image one."""
+
+    submission_id: int
+    started: datetime | None
+    finished: datetime | None
+    """End of unpacking, normally *before* any job exists; never a sign of a solution."""
+    job_ids: tuple[int, ...]
+    """Jobs that exist. An id can vanish and be replaced when the server's solver restarts."""
+    queued: int
+    """Images that wait for a job."""
+    solved_job_ids: tuple[int, ...]
+    error_message: str | None
+    """The server's own words, the last 252 characters of its traceback."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the upload was rejected for good: it ended, and no job will come."""
+        return self.finished is not None and not self.job_ids and not self.queued
+
+    @classmethod
+    def from_document(cls, document: Document, *, submission_id: int) -> Self:
+        """Return the state in a reply of `api/submissions/ID`."""
+        jobs = _read(document, "jobs", list)
+        return cls(
+            submission_id=submission_id,
+            started=_read(document, "processing_started", _time),
+            finished=_read(document, "processing_finished", _time),
+            job_ids=_numbers(jobs),
+            queued=jobs.count(None),
+            solved_job_ids=_read(document, "job_calibrations", lambda pairs: _numbers(p[0] for p in pairs)),
+            error_message=document.get("error_message"),
+        )
+
+
+def job_state(document: Document) -> JobState:
+    """Return the state in a reply of `api/jobs/ID`."""
+    return _read(document, "status", _job_state)
+
+
+@attrs.frozen(kw_only=True)
+class Calibration:
+    """Where the image lies on the sky."""
+
+    ra_deg: float
+    dec_deg: float
+    radius_deg: float
+    """From the centre to a corner."""
+    pixel_scale_arcsec: float
+    """Arc seconds per pixel."""
+    orientation_deg: float
+    """Direction of the image's up, east of north."""
+    parity: Literal[1, -1]
+    """Sign of the determinant of the CD matrix: -1 as the sky is seen, 1 mirrored, rows counted upwards."""
+    width_arcsec: float | None = None
+    height_arcsec: float | None = None
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Return the calibration in a reply of `api/jobs/ID/calibration` or inside a job's info."""
+        size = {key: document.get(key) for key in ("width_arcsec", "height_arcsec")}
+        return cls(
+            ra_deg=_read(document, "ra", float),
+            dec_deg=_read(document, "dec", float),
+            radius_deg=_read(document, "radius", float),
+            pixel_scale_arcsec=_read(document, "pixscale", float),
+            orientation_deg=_read(document, "orientation", float),
+            parity=_read(document, "parity", _parity),
+            **size,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class JobInfo:
+    """Everything the server tells about a job in one reply."""
+
+    job_id: int
+    state: JobState
+    original_filename: str
+    """Name of the file as it was uploaded, also of a member of a tar."""
+    tags: tuple[str, ...]
+    machine_tags: tuple[str, ...]
+    objects_in_field: tuple[str, ...]
+    calibration: Calibration | None
+
+    @classmethod
+    def from_document(cls, document: Document, *, job_id: int) -> Self:
+        """Return the facts in a reply of `api/jobs/ID/info`."""
+        return cls(
+            job_id=job_id,
+            state=job_state(document),
+            original_filename=_read(document, "original_filename", str),
+            tags=_read(document, "tags", _texts),
+            machine_tags=_read(document, "machine_tags", _texts),
+            objects_in_field=_read(document, "objects_in_field", _texts),
+            calibration=_read(document, "calibration", Calibration.from_document)
+            if "calibration" in document
+            else None,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Annotation:
+    """A known object in the image."""
+
+    kind: str
+    """The server's class of it, such as `bright` (star), `ngc`, `hd`."""
+    names: tuple[str, ...]
+    x_px: float
+    y_px: float
+    """Position; the centre of the first pixel is 1, rows counted as they are stored."""
+    radius_px: float
+    magnitude: float | None
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Return one entry of a reply of `api/jobs/ID/annotations`."""
+        return cls(
+            kind=_read(document, "type", str),
+            names=_read(document, "names", _texts),
+            x_px=_read(document, "pixelx", float),
+            y_px=_read(document, "pixely", float),
+            radius_px=float(document.get("radius") or 0.0),
+            magnitude=document.get("vmag"),
+        )
