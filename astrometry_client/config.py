@@ -44,6 +44,9 @@ class Defaults:
     backoff_max_s: float = 60.0
     """Longest back-off between two attempts, unless the server names a longer one."""
 
+    solve_timeout_s: float = 900.0
+    """Longest wait for one solve: solvers give up after 10 minutes, queues are minutes long."""
+
     max_unfinished: int = 16
     """Images in work at once. nova runs 16 solvers and serves users in turns: more buys nothing."""
 

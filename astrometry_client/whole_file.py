@@ -1,10 +1,10 @@
 """Files that are either all there or not there."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import IO
 
 
@@ -19,17 +19,16 @@ def writing_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     private
         Whether only the owner may read the file; otherwise the user's umask decides.
     """
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as part:
-        try:
-            yield part
-            part.flush()
-            os.fsync(part.fileno())
-            if not private:
-                Path(part.name).chmod(0o666 & ~_umask())
-            Path(part.name).replace(path)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    mode = 0o600 if private else 0o666
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> Path:
@@ -43,9 +42,3 @@ def private_folder(path: Path) -> Path:
     """Make a folder only its owner may enter, if it does not exist, and return it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
