@@ -1,5 +1,7 @@
 """The exception tree.
 
+::
+
     AstrometryError
     ├── InputError              what was given is wrong; no request was made
     │   ├── APIKeyError         no API key anywhere, or one that cannot be one
