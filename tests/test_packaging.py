@@ -32,7 +32,7 @@ HEAVY = {
 def modules_after(statement: str) -> set[str]:
     """Return the names of the modules a new interpreter holds after a statement."""
     program = f"{statement}\nimport sys\nprint(sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
     return set(ast.literal_eval(done.stdout))
 
 

@@ -15,7 +15,7 @@ TIMED = "import time; began = time.perf_counter(); {}; print(time.perf_counter()
 
 def import_s(statement: str) -> float:
     """Return the seconds a statement takes in a new interpreter."""
-    command = [sys.executable, "-c", TIMED.format(statement)]
+    command = [sys.executable, "-P", "-c", TIMED.format(statement)]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
