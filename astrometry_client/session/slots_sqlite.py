@@ -1,0 +1,165 @@
+"""Slots kept in one SQLite file: shared by every thread and process of a user.
+
+A step is one `BEGIN IMMEDIATE` transaction, so nobody sees a log that is being changed, and a process
+killed in the middle leaves it as it was.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from astrometry_client.session import slots
+from astrometry_client.session.slots import Book, Budget, Slot, StoreUnusable, Window
+from astrometry_client.session.slots_file import DAMAGE, identity, open_file, set_aside
+from astrometry_client.session.slots_memory import BookSlots, Result
+
+logger = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_S: Final = 5.0
+"""Longest wait for another process's transaction, which takes 0.1 ms: after this it is stuck."""
+
+
+class SQLiteSlots(BookSlots):
+    """Slots of all processes that name the same file.
+
+    The file uses the wall clock, the only one that processes and restarts share. It is created for its
+    owner alone (0600, in a folder of 0700). A damaged file is renamed, never deleted, and a new one begun.
+
+    Parameters
+    ----------
+    path
+        The file. Must lie on a local disk: SQLite's locks do not hold on network folders.
+    clock
+        Seconds since the epoch.
+    busy_timeout_s
+        Longest wait for another process, then `StoreUnusable`.
+    """
+
+    shared = True
+
+    def __init__(
+        self, path: Path, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = BUSY_TIMEOUT_S
+    ) -> None:
+        super().__init__()
+        self.path = path
+        self._clock = clock
+        self._busy_timeout_s = busy_timeout_s
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._inherited: list[sqlite3.Connection] = []
+
+    def change(self, name: str, act: Callable[[Book], Result]) -> Result:
+        """Return what `act` returns on the budget of a server, one thread of one process at a time."""
+        return self._guarded(lambda connection: self._transact(connection, name, act))
+
+    def confirm(self, name: str, windows: tuple[Window, ...], slot: Slot) -> Slot | None:
+        """Return where a slot stands now: a plain read if nothing happened to it."""
+        at, blocked_until = self._guarded(lambda connection: _standing(connection, name, slot.number))
+        now = self._clock()
+        if at is not None and slots.usable(at, now, blocked_until):
+            return attrs.evolve(slot, at=at, now=now)
+        return super().confirm(name, windows, slot)
+
+    def close(self) -> None:
+        """Give the file back; the next use opens it again."""
+        with self._lock:
+            self._disconnect()
+
+    def after_fork(self) -> None:
+        """Open the file anew in a forked child, and keep the parent's connection from being closed there.
+
+        A connection must not be used, nor closed, across a fork (sqlite.org/howtocorrupt.html, section 2.6).
+        """
+        super().after_fork()
+        if self._connection is not None:
+            self._inherited.append(self._connection)
+        self._connection = None
+
+    def _guarded(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
+        with self._lock:
+            try:
+                return self._repaired(use)
+            except (sqlite3.Error, OSError) as error:
+                self._disconnect()
+                raise StoreUnusable(f"{self.path}: {error}") from error
+
+    def _repaired(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
+        try:
+            return use(self._connected())
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
+                raise
+            self._disconnect()
+            set_aside(self.path, self._identity, error, self._busy_timeout_s)
+        return use(self._connected())
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and identity(self.path) != self._identity:
+            self._disconnect()  # the file was removed or replaced: join the others at the new one
+        if self._connection is None:
+            self._identity = identity(self.path)
+            self._connection = open_file(self.path, self._busy_timeout_s)
+            self._identity = identity(self.path)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _transact(self, connection: sqlite3.Connection, name: str, act: Callable[[Book], Result]) -> Result:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            book = _SQLiteBook(connection, name, self._clock())
+            result = act(book)
+            book.save()
+            connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            raise
+        return result
+
+
+class _SQLiteBook:
+    """One budget inside an open transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str, now: float) -> None:
+        self._connection = connection
+        self._name = name
+        self.now = now
+        row = connection.execute(
+            "SELECT count, oldest, longest_s, blocked_until, seen FROM budgets WHERE name = ?", (name,)
+        ).fetchone()
+        self.budget = Budget(*row) if row else Budget()
+
+    def at(self, number: int) -> float | None:
+        row = self._connection.execute(
+            "SELECT at FROM slots WHERE name = ? AND number = ?", (self._name, number)
+        ).fetchone()
+        return float(row[0]) if row else None
+
+    def write(self, number: int, at: float) -> None:
+        self._connection.execute("REPLACE INTO slots VALUES (?, ?, ?)", (self._name, number, at))
+
+    def drop(self, number: int) -> None:
+        self._connection.execute("DELETE FROM slots WHERE name = ? AND number = ?", (self._name, number))
+
+    def save(self) -> None:
+        self._connection.execute(
+            "REPLACE INTO budgets VALUES (?, ?, ?, ?, ?, ?)", (self._name, *attrs.astuple(self.budget))
+        )
+
+
+def _standing(connection: sqlite3.Connection, name: str, number: int) -> tuple[float | None, float]:
+    row = connection.execute(
+        "SELECT at, blocked_until FROM slots JOIN budgets USING (name) WHERE name = ? AND number = ?",
+        (name, number),
+    ).fetchone()
+    return row or (None, 0.0)
