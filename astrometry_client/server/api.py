@@ -1,0 +1,189 @@
+"""The endpoints of nova's HTTP API, under `/api`."""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .forms import Form, reading_form
+from .options import LISTED, read_options, read_sources
+from .service import Service
+from .wire import ApiError, PageError, UnknownPath, json_reply
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+"""nova looks at the method of no API call."""
+
+LONGEST_ECHO = 1000
+"""Characters of broken JSON told back; nova tells all of it back, whole files included."""
+
+LARGEST_ID = 2**63 - 1
+
+
+def service_of(request: Request) -> Service:
+    """Return the service this request came to."""
+    service: Service = request.app.state.service
+    return service
+
+
+def id_in_path(request: Request) -> int:
+    """Return the id in the path, told apart as nova does: a word leads nowhere, `1-2` breaks it."""
+    text = request.path_params["id"]
+    if not re.fullmatch(r"[-0-9]+", text):
+        raise UnknownPath
+    if not re.fullmatch(r"-?\d{1,19}", text) or abs(int(text)) > LARGEST_ID:
+        raise PageError(500, f"{text} is no id")
+    return int(text)
+
+
+def known_job(request: Request) -> int:
+    """Return the id of the job in the path, if there is such a job."""
+    job_id = id_in_path(request)
+    if service_of(request).records.status(job_id) is None:
+        raise PageError(404, f"there is no job {job_id}")
+    return job_id
+
+
+def _document(form: Form) -> dict[str, Any]:
+    if not form.request_json:
+        raise ApiError("no json")
+    try:
+        document = json.loads(form.request_json)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(f'failed to parse JSON: "{form.request_json[:LONGEST_ECHO]}"') from error
+    if not isinstance(document, dict):
+        raise PageError(500, "request-json must be an object")
+    return document
+
+
+@contextlib.asynccontextmanager
+async def _reading(request: Request) -> AsyncIterator[tuple[Form, dict[str, Any]]]:
+    service = service_of(request)
+    async with reading_form(request, store=service.files, settings=service.settings) as form:
+        yield form, _document(form)
+
+
+def _user(service: Service, document: dict[str, Any]) -> int:
+    if "session" not in document:
+        raise ApiError('no "session" in JSON.')
+    session = document["session"]
+    if not isinstance(session, str | None):
+        raise PageError(500, "session must be a string")
+    return service.accounts.user_of(str(session))
+
+
+async def login(request: Request) -> Response:
+    """Log in with an API key."""
+    async with _reading(request) as (_, document):
+        made = await run_in_threadpool(service_of(request).accounts.login, document.get("apikey"))
+    message = f"authenticated user: {made.user}"
+    return json_reply({"status": "success", "message": message, "session": made.session_key})
+
+
+async def upload(request: Request) -> Response:
+    """Take a file, or lists of sources; answer when they are safely on the disk."""
+    async with _reading(request) as (form, document):
+        return await run_in_threadpool(_upload, service_of(request), form, document)
+
+
+def _upload(service: Service, form: Form, document: dict[str, Any]) -> Response:
+    user = _user(service, document)
+    options = read_options(document)
+    sources = read_sources(document)
+    stored = None
+    filename = os.path.basename(form.filename.replace("\\", "/"))  # noqa: PTH119
+    if sources is not None:
+        stored, filename, options = (
+            service.files.store(sources.encode()),
+            "json-xy",
+            {**options, LISTED: True},
+        )
+    elif form.file:
+        stored = form.file.keep()
+    submission_id = service.submit(
+        user, sha1=stored.sha1 if stored else None, filename=filename, options=options
+    )
+    return json_reply(
+        {"status": "success", "subid": submission_id, **({"hash": stored.sha1} if stored else {})}
+    )
+
+
+async def myjobs(request: Request) -> Response:
+    """List the jobs of the user."""
+    service = service_of(request)
+    async with _reading(request) as (_, document):
+        user = await run_in_threadpool(_user, service, document)
+    jobs = await run_in_threadpool(service.records.jobs_of, user)
+    return json_reply({"jobs": jobs, "status": "success"})
+
+
+def submission(request: Request) -> Response:
+    """Tell what became of a submission."""
+    document = service_of(request).records.submission(id_in_path(request))
+    if document is None:
+        raise PageError(404, "there is no such submission")
+    return json_reply(document)
+
+
+def job_status(request: Request) -> Response:
+    """Tell the status of a job."""
+    return json_reply({"status": service_of(request).records.status(known_job(request))})
+
+
+def job_info(request: Request) -> Response:
+    """Tell everything about a job."""
+    return json_reply(service_of(request).records.info(known_job(request)) or {})
+
+
+def job_calibration(request: Request) -> Response:
+    """Tell where the image of a job lies."""
+    job_id = known_job(request)
+    return json_reply(service_of(request).records.calibration(job_id) or _no_calibration(job_id))
+
+
+def job_annotations(request: Request) -> Response:
+    """Tell where in the image of a job the named objects are."""
+    job_id = known_job(request)
+    found = service_of(request).records.annotations(job_id)
+    return json_reply(_no_calibration(job_id) if found is None else {"annotations": found})
+
+
+def job_tags(request: Request) -> Response:
+    """Tell the names in the image of a job."""
+    return json_reply({"tags": service_of(request).records.tags(known_job(request))})
+
+
+def job_objects(request: Request) -> Response:
+    """Tell the objects in the image of a job."""
+    return json_reply({"objects_in_field": sorted(service_of(request).records.tags(known_job(request)))})
+
+
+def _no_calibration(job_id: int) -> dict[str, Any]:
+    return {"error": f"no calibration data available for job {job_id}"}
+
+
+ENDPOINTS = {
+    "login": login,
+    "upload": upload,
+    "myjobs": myjobs,
+    "submissions/{id}": submission,
+    "jobs/{id}": job_status,
+    "jobs/{id}/info": job_info,
+    "jobs/{id}/calibration": job_calibration,
+    "jobs/{id}/annotations": job_annotations,
+    "jobs/{id}/tags": job_tags,
+    "jobs/{id}/machine_tags": job_tags,
+    "jobs/{id}/objects_in_field": job_objects,
+}
+
+ROUTES = [
+    Route(f"/api/{path}{slash}", endpoint, methods=METHODS)
+    for path, endpoint in ENDPOINTS.items()
+    for slash in ("", "/")
+]

@@ -1,0 +1,52 @@
+"""The application: addresses, and what is answered when something is refused."""
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import api, results
+from .forms import TooLarge
+from .service import Service
+from .wire import ApiError, PageError, UnknownPath, error_page, error_reply, page
+
+NAME = "Astrometry server"
+WELCOME = "This server answers the HTTP API of nova.astrometry.net, under /api/."
+
+
+def elsewhere(request: Request) -> Response:
+    """Answer an address that does not exist, as nova does: a page to a reader, a refusal to a writer."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return page(NAME, WELCOME)
+    return error_page(403, "There is nothing to be sent to this address.")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if isinstance(error, PageError):
+        return error_page(error.status, error.detail)
+    return error_reply(str(error), status=413 if isinstance(error, TooLarge) else 200)
+
+
+async def _unknown_path(request: Request, _error: Exception) -> Response:
+    return elsewhere(request)
+
+
+async def _broken(_request: Request, _error: Exception) -> Response:
+    return error_page(500)
+
+
+def make_app(service: Service) -> Starlette:
+    """Return the application that shows a service to the world."""
+    app = Starlette(
+        routes=[*api.ROUTES, *results.ROUTES, Route("/{path:path}", elsewhere, methods=api.METHODS)],
+        exception_handlers={
+            ApiError: _refused,
+            PageError: _refused,
+            TooLarge: _refused,
+            UnknownPath: _unknown_path,
+            Exception: _broken,
+        },
+    )
+    app.router.redirect_slashes = False
+    app.state.service = service
+    return app

@@ -1,0 +1,134 @@
+"""Read the form of a request: `request-json`, and a file that goes straight to the disk."""
+
+import contextlib
+import urllib.parse
+from collections.abc import AsyncIterator
+
+import attrs
+from starlette.requests import Request
+
+from .files import FileStore, IncomingFile
+from .multipart import FormError, MultipartReader, PartBegins, PartData, boundary_of
+from .settings import ServerSettings
+from .wire import PageError
+
+FIELD = "request-json"
+
+
+class TooLarge(Exception):
+    """The upload is larger than this server takes."""
+
+
+@attrs.frozen
+class Form:
+    """What nova looks at in a request: everything else in it is ignored."""
+
+    request_json: str | None = None
+    file: IncomingFile | None = None
+    filename: str = ""
+
+
+@contextlib.asynccontextmanager
+async def reading_form(
+    request: Request, *, store: FileStore, settings: ServerSettings
+) -> AsyncIterator[Form]:
+    """Yield the form of a request; an empty one if it has none, as nova does.
+
+    Its file is gone after the block, unless it was kept.
+
+    Raises
+    ------
+    TooLarge
+        The body is larger than `settings.upload_bytes`.
+    PageError
+        The form is broken, or its `request-json` larger than `settings.form_bytes`.
+    """
+    with contextlib.ExitStack() as stack:
+        parts = _Parts(store, stack, settings.form_bytes)
+        try:
+            yield await _read(request, parts, settings)
+        except FormError as error:
+            raise PageError(400, str(error)) from error
+
+
+async def _read(request: Request, parts: "_Parts", settings: ServerSettings) -> Form:
+    length = request.headers.get("content-length", "")
+    if request.method != "POST" or not length.isdecimal():  # nova reads no chunked bodies
+        return Form()
+    content_type = request.headers.get("content-type", "")
+    boundary = boundary_of(content_type)
+    if boundary:
+        await _refuse_large(request, size_bytes=int(length), settings=settings)
+        return await _read_multipart(request, boundary, parts)
+    if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+        return await _read_urlencoded(request, settings)
+    return Form()
+
+
+async def _refuse_large(request: Request, *, size_bytes: int, settings: ServerSettings) -> None:
+    if size_bytes <= settings.upload_bytes:
+        return
+    async for _ in request.stream():  # read it to its end: most clients listen only after sending everything
+        pass
+    raise TooLarge(
+        f"an upload of {size_bytes} bytes is larger than this server takes ({settings.upload_bytes} bytes)"
+    )
+
+
+async def _read_urlencoded(request: Request, settings: ServerSettings) -> Form:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > settings.form_bytes:
+            raise PageError(400, "the form is too large")
+    fields = urllib.parse.parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    return Form(request_json=fields.get(FIELD, [None])[-1])
+
+
+async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") -> Form:
+    reader = MultipartReader(boundary)
+    async for chunk in request.stream():
+        for event in reader.feed(chunk):
+            parts.take(event)
+    reader.close()
+    return Form(parts.request_json, parts.file, parts.filename)
+
+
+class _Parts:
+    """Sort the parts of a form: the JSON into memory, the file onto the disk, the rest away."""
+
+    def __init__(self, store: FileStore, stack: contextlib.ExitStack, form_bytes: int) -> None:
+        self._store, self._stack, self._left_bytes = store, stack, form_bytes
+        self._part: PartBegins | None = None
+        self._json: bytearray | None = None
+        self.file: IncomingFile | None = None
+        self.filename = ""
+
+    @property
+    def request_json(self) -> str | None:
+        return None if self._json is None else self._json.decode("utf-8", "replace")
+
+    def take(self, event: object) -> None:
+        if isinstance(event, PartBegins):
+            self._begin(event)
+        elif isinstance(event, PartData) and self._part:
+            self._data(self._part, event.data)
+
+    def _begin(self, part: PartBegins) -> None:
+        self._part = part
+        if part.filename is not None and part.name == "file":
+            self.file = self._stack.enter_context(self._store.begin())
+            self.filename = part.filename
+        elif part.name == FIELD:
+            self._json = bytearray()
+
+    def _data(self, part: PartBegins, data: bytes) -> None:
+        if part.filename is not None:
+            if part.name == "file" and self.file:
+                self.file.write(data)
+            return
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            raise PageError(400, "the fields beside the file are too large")
+        if part.name == FIELD and self._json is not None:
+            self._json += data

@@ -1,0 +1,95 @@
+"""What the API tells about submissions and jobs, in nova's shapes."""
+
+import json
+from typing import Any
+
+from .database import Database
+
+_INFO_CALIBRATION = ("ra", "dec", "radius", "pixscale", "orientation", "parity")
+"""`jobs/ID/info` tells less of a calibration than `jobs/ID/calibration`."""
+
+
+class Records:
+    """Reading access to submissions and jobs; None for an unknown id."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def submission(self, submission_id: int) -> dict[str, Any] | None:
+        """Return the document of a submission."""
+        row = self._database.row("SELECT * FROM submissions WHERE id = ?", submission_id)
+        if row is None:
+            return None
+        images = self._database.rows(
+            "SELECT images.id, jobs.id AS job, calibrations.id AS calibration FROM images"
+            " LEFT JOIN jobs ON image_id = images.id LEFT JOIN calibrations ON job_id = jobs.id"
+            " WHERE submission_id = ? ORDER BY images.id",
+            submission_id,
+        )
+        document = {
+            "user": row["user_id"],
+            "processing_started": str(row["started"]),
+            "processing_finished": str(row["finished"]),
+            "user_images": [image["id"] for image in images],
+            "images": [image["id"] for image in images],
+            "jobs": [image["job"] for image in images],
+            "job_calibrations": [
+                [i["job"], i["calibration"]] for i in images if i["calibration"] is not None
+            ],
+        }
+        if row["error_message"] is not None:
+            document["error_message"] = row["error_message"]
+        return document
+
+    def jobs_of(self, user_id: int) -> list[int]:
+        """Return the ids of all jobs of a user."""
+        rows = self._database.rows(
+            "SELECT jobs.id FROM jobs JOIN images ON images.id = image_id"
+            " JOIN submissions ON submissions.id = submission_id WHERE user_id = ? ORDER BY jobs.id",
+            user_id,
+        )
+        return [row["id"] for row in rows]
+
+    def status(self, job_id: int) -> str | None:
+        """Return the status of a job: `processing`, `solving`, `success` or `failure`."""
+        row = self._database.row("SELECT status FROM jobs WHERE id = ?", job_id)
+        return None if row is None else row["status"]
+
+    def calibration(self, job_id: int) -> dict[str, float] | None:
+        """Return the calibration of a solved job."""
+        row = self._database.row("SELECT calibration FROM calibrations WHERE job_id = ?", job_id)
+        return None if row is None else json.loads(row["calibration"])
+
+    def annotations(self, job_id: int) -> list[dict[str, Any]] | None:
+        """Return the named objects in the image of a solved job."""
+        row = self._database.row("SELECT annotations FROM calibrations WHERE job_id = ?", job_id)
+        return None if row is None else json.loads(row["annotations"])
+
+    def wcs(self, job_id: int) -> bytes | None:
+        """Return the WCS file of a solved job."""
+        row = self._database.row("SELECT wcs FROM calibrations WHERE job_id = ?", job_id)
+        return None if row is None else bytes(row["wcs"])
+
+    def tags(self, job_id: int) -> list[str]:
+        """Return the names of the objects in the image of a job; none before it is solved."""
+        names = [name for found in self.annotations(job_id) or () for name in found["names"]]
+        return list(dict.fromkeys(names))
+
+    def info(self, job_id: int) -> dict[str, Any] | None:
+        """Return the document of a job."""
+        row = self._database.row(
+            "SELECT status, filename FROM jobs JOIN images ON images.id = image_id WHERE jobs.id = ?", job_id
+        )
+        if row is None:
+            return None
+        tags, calibration = self.tags(job_id), self.calibration(job_id)
+        document = {
+            "objects_in_field": sorted(tags),
+            "machine_tags": tags,
+            "tags": tags,
+            "status": row["status"],
+            "original_filename": row["filename"],
+        }
+        if calibration:
+            document["calibration"] = {name: calibration[name] for name in _INFO_CALIBRATION}
+        return document

@@ -1,0 +1,167 @@
+"""Start a server: in this process, or for a while in a process of its own."""
+
+import contextlib
+import importlib.util
+import json
+import logging
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Self, cast
+
+import attrs
+
+from astrometry_client.errors import InputError
+
+from .settings import ServerSettings
+
+if TYPE_CHECKING:
+    from .serving import Ready
+
+_log = logging.getLogger(__name__)
+
+NEEDED = ("astrometry", "astropy", "numpy", "PIL", "python_multipart", "sep", "starlette", "uvicorn")
+
+START_S = 60.0
+"""Longest start of a server: on a cold disk the imports of its first worker take ten seconds and more."""
+
+STOP_S = 15.0
+"""Longest orderly end of a server before it is killed."""
+
+LAST_WORDS = 2000
+"""Characters told of what a dead server wrote."""
+
+
+def _check_extra() -> None:
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"the server needs {', '.join(missing)}; they come with: pip install 'astrometry-client[server]'"
+        )
+
+
+def serve(
+    settings: ServerSettings | None = None, *, on_ready: "Callable[[Ready], None] | None" = None
+) -> None:
+    """Serve until SIGINT or SIGTERM; return after an orderly end.
+
+    Parameters
+    ----------
+    settings
+        Default: loopback only, data in the user's data folder, a worker for each core.
+    on_ready
+        Called once, when connections are accepted.
+
+    Raises
+    ------
+    InputError
+        The extra is not installed, the port or the data folder is taken, or there is no such engine.
+    """
+    _check_extra()
+    from .serving import run
+
+    run(settings or ServerSettings(), on_ready or (lambda ready: _log.info("serving at %s", ready.url)))
+
+
+class LocalServer:
+    """A throw-away server on a free loopback port, for the length of a `with` block.
+
+    It runs in a process of its own with a data folder of its own, and both are gone after the
+    block, even if this process is killed inside it.
+
+    Parameters
+    ----------
+    settings
+        Its host, port and data folder are not used.
+
+    Attributes
+    ----------
+    url, api_key
+        What a client needs; known inside the block.
+    """
+
+    def __init__(self, settings: ServerSettings | None = None) -> None:
+        self._settings = settings or ServerSettings()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+        self.api_key = ""
+
+    def __repr__(self) -> str:
+        return f"LocalServer(url={self.url!r})"
+
+    def __enter__(self) -> Self:
+        """Start the server.
+
+        Raises
+        ------
+        InputError
+            It did not start; the message says why.
+        """
+        _check_extra()
+        self._data_dir = Path(tempfile.mkdtemp(prefix="astrometry-server-"))
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop()
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server, inside the block."""
+        return self._process.pid if self._process else None
+
+    def _start(self) -> None:
+        settings = attrs.evolve(self._settings, host="127.0.0.1", port=0, data_dir=self._data_dir)
+        with (self._data_dir / "stderr").open("wb") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "astrometry_client.server.local_child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        ready = self._talk(self._process, settings)
+        self.url, self.api_key = ready["url"], ready["api_key"]
+
+    def _talk(self, process: "subprocess.Popen[bytes]", settings: ServerSettings) -> dict[str, Any]:
+        said, heard = _pipes(process)
+        with contextlib.suppress(BrokenPipeError):
+            said.write(json.dumps(attrs.asdict(settings), default=str).encode() + b"\n")
+            said.flush()
+        line = heard.readline() if select.select([heard], [], [], START_S)[0] else b""
+        ready: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {"error": self._last_words()}
+        if "error" in ready:
+            raise InputError(f"the local server did not start: {ready['error']}")
+        return ready
+
+    def _last_words(self) -> str:
+        words = (self._data_dir / "stderr").read_text(errors="replace").strip()
+        return words[-LAST_WORDS:] or f"it said nothing for {START_S:g} s"
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            said, heard = _pipes(process)
+            with contextlib.suppress(BrokenPipeError):
+                said.close()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            heard.close()
+        shutil.rmtree(self._data_dir, ignore_errors=True)
+
+
+def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:
+    return cast(IO[bytes], process.stdin), cast(IO[bytes], process.stdout)

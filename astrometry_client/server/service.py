@@ -1,0 +1,76 @@
+"""The parts of one server, put together."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import filelock
+
+from astrometry_client.errors import InputError
+
+from .accounts import Accounts
+from .database import Database
+from .files import FileStore
+from .queue import Queue
+from .records import Records
+from .settings import ServerSettings
+from .workers import Pool
+
+
+class Service:
+    """A server's queue, files and accounts; one at a time has a data folder.
+
+    Raises
+    ------
+    InputError
+        The data folder cannot be written, or another server uses it.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
+        self._lock = _lock(settings)
+        self._database = Database(settings.data_dir / "server.sqlite")
+        self.accounts = Accounts(self._database, session_s=settings.session_s)
+        self.files = FileStore(settings.files_dir)
+        self.records = Records(self._database)
+        self._queue = Queue(self._database)
+        self._pool = Pool(self._queue, settings)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def submit(self, user_id: int, *, sha1: str | None, filename: str, options: dict[str, Any]) -> int:
+        """Add a submission and set the workers to it; its id returns when it is safely on the disk."""
+        submission_id = self._queue.submit(user_id, sha1=sha1, filename=filename, options=options)
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._pool.wake)
+        return submission_id
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Keep the workers at work during the block, beginning with what the last server left."""
+        self.files.sweep()
+        self._queue.recover()
+        self._loop = asyncio.get_running_loop()
+        async with self._pool.working():
+            yield
+
+    def close(self) -> None:
+        """Close the database and let go of the data folder."""
+        self._database.close()
+        self._lock.release()
+
+
+def _lock(settings: ServerSettings) -> filelock.FileLock:
+    lock = filelock.FileLock(settings.data_dir / "lock", timeout=0)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise InputError(
+            f"another server uses {settings.data_dir}; stop it, or choose another folder"
+        ) from error
+    except OSError as error:
+        raise InputError(
+            f"{settings.data_dir} cannot be used ({error.strerror}); choose another folder"
+        ) from error
+    return lock

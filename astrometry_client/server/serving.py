@@ -1,0 +1,96 @@
+"""Run a service behind a socket until a signal ends it."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import attrs
+import uvicorn
+
+from astrometry_client.errors import InputError
+
+from .app import make_app
+from .service import Service
+from .settings import ServerSettings
+
+FIRST_USER = "local"
+
+KEEP_ALIVE_S = 75
+"""Clients poll with pauses; a connection closed between two polls would have to be opened anew each time."""
+
+GRACE_S = 5
+"""Time for replies under way when the server stops."""
+
+
+@attrs.frozen
+class Ready:
+    """A server that accepts connections.
+
+    Parameters
+    ----------
+    api_key
+        Only if the data folder had none yet: it was made now, and cannot be read again.
+    """
+
+    url: str
+    api_key: str | None = attrs.field(repr=False)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal, and leave it at that: the caller goes on after `serve`."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    with _listen(settings) as listener, contextlib.closing(Service(settings)) as service:
+        asyncio.run(_serve(service, listener, on_ready))
+
+
+def _listen(settings: ServerSettings) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except OSError as error:
+        raise InputError(
+            f"cannot listen on {settings.host} port {settings.port} ({error.strerror}); choose another port"
+        ) from error
+
+
+async def _serve(service: Service, listener: socket.socket, on_ready: Callable[[Ready], None]) -> None:
+    config = uvicorn.Config(
+        make_app(service),
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    async with service.working():
+        new_key = None if service.accounts.has_keys() else service.accounts.new_key(FIRST_USER)
+        on_ready(Ready(_url(listener), new_key))
+        await _Server(config).serve(sockets=[listener])
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,78 @@
+"""Every setting of a server, with its unit and the reason for its default."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+import platformdirs
+
+from astrometry_client.config import APP_NAME
+
+MIB = 2**20
+
+
+def default_data_dir() -> Path:
+    """Return the folder of queue and files: `ASTROMETRY_SERVER_DIR`, else the user's data folder."""
+    chosen = os.environ.get("ASTROMETRY_SERVER_DIR")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_data_dir(APP_NAME)) / "server"
+
+
+def available_cores() -> int:
+    """Return the number of processor cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _paths(folders: Iterable[Path | str]) -> tuple[Path, ...]:
+    return tuple(Path(folder) for folder in folders)
+
+
+@attrs.frozen(kw_only=True)
+class ServerSettings:
+    """The settings of one server."""
+
+    data_dir: Path = attrs.field(factory=default_data_dir, converter=Path)
+    """Everything the server keeps: its database, and the files uploaded to it."""
+
+    host: str = "127.0.0.1"
+    """Only this machine can reach the server unless told otherwise."""
+
+    port: int = 8642
+    """0 takes any free port."""
+
+    index_dirs: tuple[Path, ...] = attrs.field(default=(), converter=_paths)
+    """Folders of index files, beside the ones the engine finds itself."""
+
+    engine: str = "sep"
+    """Name of an engine, or `module:function` of one's own, called with the index folders."""
+
+    workers: int = attrs.field(factory=available_cores)
+    """Solves at a time; each keeps one core busy."""
+
+    solve_timeout_s: float = 120.0
+    """Longest solve. With the shipped index files nearly every field is solved within a few seconds."""
+
+    memory_bytes: int = 4096 * MIB
+    """Address space of one worker process; an image of 100 megapixels needs about a third of it."""
+
+    upload_bytes: int = 512 * MIB
+    """Largest upload; nova takes about 500 MB."""
+
+    form_bytes: int = 5 * MIB // 2
+    """Largest `request-json`, as on nova (`DATA_UPLOAD_MAX_MEMORY_SIZE`)."""
+
+    unpacked_bytes: int = 2048 * MIB
+    """All files of one tar archive together."""
+
+    archive_files: int = 1000
+    """Files of one tar archive."""
+
+    session_s: float = 14 * 86400.0
+    """Lifetime of a login, as on nova."""
+
+    @property
+    def files_dir(self) -> Path:
+        """Return the folder of uploaded files."""
+        return self.data_dir / "files"

@@ -1,0 +1,99 @@
+"""The work itself, done in a worker process: find the images of a submission, solve one."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+
+from .annotations import annotations
+from .archive import ArchiveError, is_archive, unpack
+from .engine import Engine, Field, Hints, ImageError, read_field
+from .engine.source_lists import field_of
+from .files import FileStore
+from .hints import HintsError, make_hints
+from .options import LISTED
+from .queue import FoundImage, ReadTask, SolveTask
+from .settings import ServerSettings
+
+Json = dict[str, Any]
+
+LONGEST_MESSAGE = 252
+"""Characters of an `error_message`; nova keeps as many."""
+
+
+@attrs.frozen
+class Solving:
+    """What a worker needs: an engine, and the files of the server."""
+
+    engine: Engine
+    files: FileStore
+    settings: ServerSettings
+
+    def read(self, task: ReadTask) -> Json:
+        """Return the images found in a submission, or why there are none."""
+        try:
+            return {"images": [attrs.asdict(image) for image in self._images(task)]}
+        except (ImageError, ArchiveError) as error:
+            return {"error": str(error)[-LONGEST_MESSAGE:]}
+
+    def solve(self, task: SolveTask) -> Json:
+        """Return the solution of an image, or why there is none."""
+        field = self._load(task.field)
+        try:
+            hints = make_hints(task.options, width_px=field.width_px)
+        except HintsError as error:
+            return {"unsolved": str(error)}
+        match = self.engine.solve(field, attrs.evolve(hints, time_limit_s=self.settings.solve_timeout_s))
+        if match is None:
+            return {"unsolved": "no match was found"}
+        return {
+            "calibration": match.calibration,
+            "annotations": annotations(match.wcs_file, width_px=field.width_px, height_px=field.height_px),
+            "wcs": base64.b64encode(match.wcs_file).decode(),
+        }
+
+    def _images(self, task: ReadTask) -> list[FoundImage]:
+        if task.sha1 is None:
+            raise ImageError('no file came with the upload: it belongs into the form as "file"')
+        path = self.files.path(task.sha1)
+        if task.options.get(LISTED):
+            return [self._found(task.sha1, task.filename, _listed_field(path, task.options))]
+        if is_archive(path):
+            return self._archived_images(path, task.options)
+        return [self._found(task.sha1, task.filename, read_field(path, _reading_hints(task.options)))]
+
+    def _archived_images(self, path: Path, options: Json) -> list[FoundImage]:
+        found, reasons = [], []
+        for name, stored in unpack(path, store=self.files, settings=self.settings):
+            try:
+                field = read_field(self.files.path(stored.sha1), _reading_hints(options))
+            except ImageError as error:
+                reasons.append(str(error))
+            else:
+                found.append(self._found(stored.sha1, name, field))
+        if not found:
+            raise ImageError(reasons[-1] if reasons else "the archive holds no files")
+        return found
+
+    def _found(self, sha1: str, filename: str, field: Field) -> FoundImage:
+        packed = io.BytesIO()
+        np.savez(packed, **attrs.asdict(field))
+        return FoundImage(sha1, filename, self.files.store(packed.getvalue()).sha1)
+
+    def _load(self, sha1: str) -> Field:
+        with np.load(self.files.path(sha1)) as packed:
+            values = {name: packed[name] for name in packed.files}
+        return Field(**{name: value if value.ndim else value.item() for name, value in values.items()})
+
+
+def _reading_hints(options: Json) -> Hints:
+    return Hints(downsample_factor=max(1.0, options.get("downsample_factor", 1.0)))
+
+
+def _listed_field(path: Path, options: Json) -> Field:
+    table = np.array(path.read_text().split(), dtype=np.float64).reshape(-1, 2)
+    width, height = options.get("image_width"), options.get("image_height")
+    return field_of(table[:, 0], table[:, 1], size_px=(width, height) if width and height else None)

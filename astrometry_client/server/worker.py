@@ -1,0 +1,117 @@
+"""A worker process: `python -m astrometry_client.server.worker`.
+
+Standard input brings the settings and then tasks, one JSON document a line; standard
+output takes one reply a line. When the input ends, or the parent dies, everything that
+was started here ends too.
+"""
+
+import ctypes
+import importlib
+import json
+import os
+import queue
+import resource
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from astrometry_client.errors import InputError
+
+from .settings import ServerSettings
+
+if TYPE_CHECKING:
+    from .solving import Solving
+
+PR_SET_PDEATHSIG = 1
+"""Linux `prctl(2)`: the signal to get when the parent dies."""
+
+
+def limit(settings: ServerSettings) -> None:
+    """Bind this process to its parent's life and to its share of memory."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def tasks() -> "queue.SimpleQueue[bytes]":
+    """Return a queue of the lines of standard input; their end is the end of this process group."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin.buffer:
+            lines.put(line)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def private_output() -> BinaryIO:
+    """Return standard output, and turn what anybody prints to standard error."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return output
+
+
+def load_engine(settings: ServerSettings) -> Any:
+    """Return the engine named in the settings: one of ours, or `module:function`.
+
+    Raises
+    ------
+    InputError
+        There is no such engine here.
+    """
+    from .engine import engines
+
+    module, colon, function = settings.engine.partition(":")
+    if colon:
+        return getattr(importlib.import_module(module), function)(settings.index_dirs)
+    installed = engines(settings.index_dirs)
+    if settings.engine not in installed:
+        raise InputError(
+            f"engine {settings.engine!r} is not installed; there is {', '.join(installed) or 'none'}"
+        )
+    return installed[settings.engine]
+
+
+def get_ready(settings: ServerSettings) -> "Solving":
+    """Return what solves, within this process' limits."""
+    limit(settings)
+    from .files import FileStore
+    from .solving import Solving
+
+    return Solving(load_engine(settings), FileStore(settings.files_dir), settings)
+
+
+def answer(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:
+    """Return the reply to a task."""
+    from .queue import ReadTask, SolveTask
+
+    if "read" in task:
+        return solving.read(ReadTask(**task["read"]))
+    return solving.solve(SolveTask(**task["solve"]))
+
+
+def main() -> None:
+    """Say whether the work can be done, then answer tasks until the input ends."""
+    output = private_output()
+    lines = tasks()
+
+    def say(message: dict[str, Any]) -> None:
+        output.write(json.dumps(message).encode() + b"\n")
+        output.flush()
+
+    try:
+        solving = get_ready(ServerSettings(**json.loads(lines.get())))
+    except InputError as error:
+        say({"refused": str(error)})
+        return
+    say({"ready": solving.engine.name})
+    while True:
+        say(answer(solving, json.loads(lines.get())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""The worker processes: started, given work, stopped when they take too long, replaced when they die."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar, cast
+
+import attrs
+
+from astrometry_client.errors import InputError
+
+from .queue import FoundImage, Queue, ReadTask, Solved, SolveTask
+from .settings import ServerSettings
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+REPLY_BYTES = 64 << 20
+"""Longest reply of a worker: a crowded field has some thousand annotations of 200 bytes."""
+
+PAUSE_S = 1.0
+"""Wait after trouble with the disk, before the queue is asked again."""
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""A worker keeps one core busy; numerical libraries would take all of them."""
+
+
+class WorkerDied(Exception):
+    """The process ended while it worked."""
+
+
+class Worker:
+    """One worker process at a time; a new one is started when it is needed."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def do(self, task: ReadTask | SolveTask) -> dict[str, Any]:
+        """Return what the process answers.
+
+        Raises
+        ------
+        WorkerDied
+            It ended instead of answering.
+        TimeoutError
+            It took longer than `solve_timeout_s`, and was stopped.
+        """
+        process = self._process or await self.start()
+        kind = "read" if isinstance(task, ReadTask) else "solve"
+        try:
+            async with asyncio.timeout(self._settings.solve_timeout_s):
+                reply = await _exchange(process, {kind: attrs.asdict(task)})
+        except BaseException:
+            await self.stop()
+            raise
+        return reply
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """Start the process ahead of its first task.
+
+        Raises
+        ------
+        InputError
+            With these settings no work can be done.
+        WorkerDied
+            It ended while it started.
+        """
+        self._process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "astrometry_client.server.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=REPLY_BYTES,
+            env={**os.environ, **ONE_THREAD},
+        )
+        hello = await _exchange(process, attrs.asdict(self._settings))
+        if "refused" in hello:
+            await self.stop()
+            raise InputError(hello["refused"])
+        return process
+
+    async def stop(self) -> None:
+        """End the process and everything it started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _exchange(process: asyncio.subprocess.Process, message: dict[str, Any]) -> dict[str, Any]:
+    said = cast(asyncio.StreamWriter, process.stdin)
+    heard = cast(asyncio.StreamReader, process.stdout)
+    try:
+        said.write(json.dumps(message, default=str).encode() + b"\n")
+        await said.drain()
+        line = await heard.readline()
+        reply: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
+    except (ConnectionError, ValueError) as error:
+        raise WorkerDied(f"the worker cannot be understood ({error})") from error
+    if not reply:
+        raise WorkerDied(f"the worker ended (status {await process.wait()})")
+    return reply
+
+
+class Pool:
+    """A fixed number of workers, kept busy as long as there is work."""
+
+    def __init__(self, queue: Queue, settings: ServerSettings) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Tell the workers that there is work; call it in the thread of the event loop."""
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    @contextlib.asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Work during the block.
+
+        Raises
+        ------
+        InputError
+            With these settings no work can be done.
+        """
+        workers = [Worker(self._settings) for _ in range(self._settings.workers)]
+        try:
+            await workers[0].start()
+        except WorkerDied as error:
+            raise InputError(f"the solver does not start: {error}; see the messages above") from error
+        tasks = [asyncio.create_task(self._work(worker)) for worker in workers]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, worker: Worker) -> None:
+        try:
+            while True:
+                news = self._news
+                task = await _persist(self._queue.take)
+                if task is None:
+                    await news.wait()
+                else:
+                    await self._do(worker, task)
+        finally:
+            await worker.stop()
+
+    async def _do(self, worker: Worker, task: ReadTask | SolveTask) -> None:
+        try:
+            reply = await worker.do(task)
+        except TimeoutError:
+            reason = f"stopped after {self._settings.solve_timeout_s:g} s"
+            await _persist(self._queue.fail, task, reason)
+        except (WorkerDied, OSError) as error:
+            _log.warning("%s", error)
+            await _persist(self._queue.crashed, task, str(error))
+        else:
+            await _persist(self._note, task, reply)
+        self.wake()
+
+    def _note(self, task: ReadTask | SolveTask, reply: dict[str, Any]) -> None:
+        if isinstance(task, ReadTask) and "images" in reply:
+            images = [FoundImage(**image) for image in reply["images"]]
+            self._queue.finish_reading(task.submission_id, images)
+        elif isinstance(task, SolveTask) and "wcs" in reply:
+            wcs = base64.b64decode(reply["wcs"])
+            self._queue.solved(task.job_id, Solved(reply["calibration"], reply["annotations"], wcs))
+        else:
+            self._queue.fail(task, reply.get("error") or reply["unsolved"])
+
+
+async def _persist(call: Callable[..., _T], *arguments: object) -> _T:
+    """Do something with the database, again and again while its disk is full or away."""
+    while True:
+        try:
+            return await asyncio.to_thread(call, *arguments)
+        except sqlite3.OperationalError:
+            _log.exception("the database cannot be used; trying again")
+            await asyncio.sleep(PAUSE_S)
