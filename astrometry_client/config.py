@@ -1,5 +1,6 @@
 """Every default, with its unit and its reason. The environment is read when an object is built."""
 
+import enum
 import os
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,15 @@ import attrs
 import platformdirs
 
 APP_NAME: Final = "astrometry-client"
+
+
+class NotGiven(enum.Enum):
+    """The type of `NOT_GIVEN`, which tells "not given" from `None`, "off"."""
+
+    NOT_GIVEN = "not given"
+
+
+NOT_GIVEN: Final = NotGiven.NOT_GIVEN
 
 
 @attrs.frozen(kw_only=True)
@@ -43,6 +53,21 @@ class Defaults:
 
     backoff_max_s: float = 60.0
     """Longest back-off between two attempts, unless the server names a longer one."""
+
+    overload_factor: float = 5.0
+    """Seconds, in place of `backoff_factor` after 403, 429 or 503: the official client looks every 5 s."""
+
+    slowest_bytes_per_s: float = 100.0
+    """A reply that comes slower than this is given up: modems were faster."""
+
+    cache_size_bytes: int = 500_000_000
+    """Most that stored replies may take; the longest unused go first. About 50,000 calibrated images."""
+
+    cache_file_bytes: int = 1_048_576
+    """Bodies above this size are stored as files beside the database, which stays quick."""
+
+    cache_lock_s: float = 5.0
+    """Longest wait for another process that writes to the cache; the reply is not stored then."""
 
     solve_timeout_s: float = 900.0
     """Longest wait for one solve: solvers give up after 10 minutes, queues are minutes long."""

@@ -1,1 +1,28 @@
 """The session layer: everything that touches the network."""
+
+from astrometry_client.session.caching import CacheInfo, cache_info, cache_path
+from astrometry_client.session.client_session import ClientSession
+from astrometry_client.session.dry_run import MockResponse, is_dry_run_enabled
+from astrometry_client.session.formatting import format_request, format_response
+from astrometry_client.session.local import clear_cache, delete, get, get_local_session, post, put
+from astrometry_client.session.loopback import is_loopback
+from astrometry_client.session.timeouts import RequestTimeout
+
+__all__ = [
+    "CacheInfo",
+    "ClientSession",
+    "MockResponse",
+    "RequestTimeout",
+    "cache_info",
+    "cache_path",
+    "clear_cache",
+    "delete",
+    "format_request",
+    "format_response",
+    "get",
+    "get_local_session",
+    "is_dry_run_enabled",
+    "is_loopback",
+    "post",
+    "put",
+]

@@ -1,0 +1,402 @@
+"""The session: everything that is asked of a server goes through `ClientSession.send`."""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from pyrate_limiter import Rate
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from requests_cache.backends.base import BaseCache
+from requests_cache.policy import CacheSettings
+from requests_cache.session import CacheMixin
+from requests_ratelimiter import LimiterMixin
+
+from astrometry_client.config import DEFAULTS, NOT_GIVEN, NotGiven
+from astrometry_client.errors import InputError, NotAvailable
+from astrometry_client.session.caching import shared_cache
+from astrometry_client.session.dry_run import dry_answer, is_dry_id, is_dry_run_enabled
+from astrometry_client.session.endpoints import UNKNOWN, endpoint_of
+from astrometry_client.session.files import Files, streamed_form
+from astrometry_client.session.formatting import redact_url
+from astrometry_client.session.limiting import make_limiter
+from astrometry_client.session.loopback import is_loopback
+from astrometry_client.session.open_sessions import note_closed, note_open
+from astrometry_client.session.retrying import Retrying, RetryPolicy
+from astrometry_client.session.sending import SendingMixin
+from astrometry_client.session.slots_sqlite import SQLiteSlots
+from astrometry_client.session.timeouts import RequestTimeout
+
+__all__ = ["ClientSession"]
+
+logger = logging.getLogger(__name__)
+
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_POOL_SIZE: Final = 32
+"""Connections one session keeps open at most, when many threads share it."""
+
+_CACHE_OPTIONS: Final = frozenset({"always_revalidate", "filter_fn", "read_only", "stale_if_error"})
+
+Timeout = float | tuple[float | None, float | None] | None
+
+
+class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
+    """A `requests.Session` that is polite, patient and forgetful of secrets.
+
+    All sessions of a process with the same settings share one cache and one budget of requests; connections,
+    cookies and headers are their own. Servers on this machine are neither limited nor cached unless a limit
+    or a cache is asked for here.
+
+    Parameters
+    ----------
+    cache_file
+        Where final replies are kept; `None` keeps none. The default is the user's own cache.
+    cache_control
+        Whether `Cache-Control` of a reply decides how long it is kept.
+    expire_after, urls_expire_after
+        How long stored replies are used, as `requests_cache` has it: seconds, `timedelta`, -1 for ever;
+        the second by URL pattern. Status replies and writes are never stored.
+    per_second, per_minute, per_day, burst
+        The allowance, see `make_limiter`. `None` is no such limit. Giving one replaces all defaults.
+    bucket_class, ratelimit_path, use_file_lock, additional_rate_limit
+        How and where it is kept, see `make_limiter`.
+    backoff_factor, max_retries
+        See `RetryPolicy`.
+    timeout, write_timeout
+        Longest silence in seconds after a read and after a write; `None` waits for ever.
+    user_agent
+        Added to the `User-Agent`, such as a contact address.
+    max_delay
+        Longest wait in seconds for a free slot; then `RateLimitExceeded`. `None` waits as long as it takes.
+    on_wait
+        Called with the seconds of a wait for a free slot, when it begins.
+    dry_run
+        `True` answers all requests without sending them, `False` sends them whatever the environment says.
+    kwargs
+        `always_revalidate`, `filter_fn`, `read_only` and `stale_if_error` of `requests_cache`.
+
+    Raises
+    ------
+    InputError
+        A value is not allowed, or the limits cannot hold together.
+    """
+
+    def __init__(
+        self,
+        cache_file: str | Path | NotGiven | None = NOT_GIVEN,
+        cache_control: bool = False,
+        *,
+        expire_after: Any = NOT_GIVEN,
+        urls_expire_after: Mapping[Any, Any] | None = None,
+        per_second: float | NotGiven | None = NOT_GIVEN,
+        per_minute: float | NotGiven | None = NOT_GIVEN,
+        per_day: float | NotGiven | None = NOT_GIVEN,
+        burst: int | None = None,
+        bucket_class: type[Any] = SQLiteSlots,
+        backoff_factor: float = DEFAULTS.backoff_factor,
+        ratelimit_path: str | os.PathLike[str] | None = None,
+        use_file_lock: bool = True,
+        max_retries: int = DEFAULTS.max_retries,
+        timeout: float | None = DEFAULTS.timeout_s,
+        write_timeout: float | None = DEFAULTS.write_timeout_s,
+        user_agent: str | None = None,
+        additional_rate_limit: Rate | Iterable[Rate] | None = None,
+        max_delay: float | None = None,
+        on_wait: Callable[[float], None] | None = None,
+        dry_run: bool | None = None,
+        bucket_kwargs: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _check_known(kwargs)
+        rates = _rates(per_second, per_minute, per_day)
+        limiter = make_limiter(
+            **rates,
+            burst=burst,
+            bucket_class=bucket_class,
+            bucket_kwargs=bucket_kwargs,
+            ratelimit_path=ratelimit_path,
+            use_file_lock=use_file_lock,
+            additional_rate_limit=additional_rate_limit,
+            on_wait=on_wait,
+        )
+        self.limited = limiter is not None
+        chosen = (per_second, per_minute, per_day)
+        self.limits_loopback = any(rate is not NOT_GIVEN for rate in chosen) or bool(additional_rate_limit)
+        self.caching = cache_file is not None
+        self.caches_loopback = not isinstance(cache_file, NotGiven)
+        self._keeps_others = cache_control or bool(urls_expire_after) or expire_after is not NOT_GIVEN
+        super().__init__(
+            backend=_cache(cache_file),
+            cache_control=cache_control,
+            expire_after=-1 if expire_after is NOT_GIVEN else expire_after,
+            urls_expire_after=dict(urls_expire_after or {}),
+            autoclose=False,
+            limiter=limiter,
+            max_delay=max_delay,
+            # The loop that repeats tells the limiter about overloads itself.
+            limit_statuses=(),
+            **kwargs,
+        )
+        self.dry_run = dry_run
+        self.retrying = Retrying(policy=RetryPolicy(max_retries=max_retries, backoff_factor=backoff_factor))
+        self.timeout = timeout
+        self.write_timeout = write_timeout
+        RequestTimeout("GET", timeout)
+        RequestTimeout("POST", write_timeout=write_timeout)
+        if user_agent:
+            self.headers["User-Agent"] = " ".join((str(self.headers["User-Agent"]), user_agent))
+        for scheme in ("https://", "http://"):
+            # Retries of an adapter would take no token.
+            self.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=_POOL_SIZE))
+        note_open(self)
+
+    @property
+    def settings(self) -> CacheSettings:
+        """How this session uses the cache; the cache itself is shared."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, value: CacheSettings) -> None:
+        self._settings = value
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Any = None,
+        data: Any = None,
+        headers: Mapping[str, str | bytes] | None = None,
+        cookies: Any = None,
+        files: Files | None = None,
+        auth: Any = None,
+        timeout: Timeout = None,
+        allow_redirects: bool = True,
+        proxies: dict[str, str] | None = None,
+        hooks: Any = None,
+        stream: bool | None = None,
+        verify: Any = None,
+        cert: Any = None,
+        json: Any = None,
+        access_token: str | None = None,
+        **options: Any,
+    ) -> requests.Response:
+        """Make a request and return its judged reply. What is not listed here is as in `requests`.
+
+        Parameters
+        ----------
+        files
+            Files to send, by form field; streamed from disk, never held in memory.
+        timeout
+            Longest silence in seconds, or (connect, read); `None` uses the session's.
+        access_token
+            Sent as `Authorization: Bearer`.
+        options
+            `dry_run`, `raise_for_status`, `idempotent`, `expire_after`, `only_if_cached`, `refresh` and
+            `force_refresh`, see `send`.
+
+        Raises
+        ------
+        InputError
+            The request cannot be made as given; nothing was sent.
+        NoUsableReply, ServerRefused
+            See `send`.
+        """
+        sent = CaseInsensitiveDict(headers or {})
+        if access_token:
+            sent["Authorization"] = f"Bearer {access_token}"
+        with ExitStack() as opened:
+            if files:
+                if json is not None:
+                    raise InputError("json= cannot go along with files=: give the values as data= instead.")
+                data = opened.enter_context(streamed_form(data, files))
+                sent["Content-Type"] = data.content_type
+            prepared = self._prepared(
+                requests.Request(
+                    method.upper(),
+                    url,
+                    headers=sent,
+                    data=data or {},
+                    json=json,
+                    params=params or {},
+                    auth=auth,
+                    cookies=cookies,
+                    hooks=hooks,
+                )
+            )
+            settings = self.merge_environment_settings(prepared.url, proxies or {}, stream, verify, cert)
+            return self.send(
+                prepared, timeout=timeout, allow_redirects=allow_redirects, **settings, **options
+            )
+
+    def send(  # type: ignore[override]
+        self,
+        request: requests.PreparedRequest,
+        *,
+        dry_run: bool | None = None,
+        raise_for_status: bool = True,
+        idempotent: bool | None = None,
+        timeout: Timeout = None,
+        stream: bool = False,
+        expire_after: Any = None,
+        only_if_cached: bool = False,
+        refresh: bool = False,
+        force_refresh: bool = False,
+        **options: Any,
+    ) -> requests.Response:
+        """Send a prepared request and return its judged reply.
+
+        In this order: a dry run answers at once. A read is looked up in the cache. What must be sent is
+        sent in one loop, each attempt with a token of the budget: a read until it has a usable reply,
+        within bounds; a write again only if the connection never opened. Only final replies are stored.
+
+        Parameters
+        ----------
+        dry_run
+            `True` or `False` overrides the session and the environment.
+        raise_for_status
+            Whether a reply that is not usable raises, whatever its status; otherwise it comes as it is.
+        idempotent
+            Whether repeating the request changes nothing at the server, such as a login. By default that
+            holds for GET, HEAD and OPTIONS; the method alone does not tell a harmless POST from an upload.
+        timeout
+            Longest silence in seconds, or (connect, read); `None` uses the session's.
+        stream
+            Leave the body unread. Such replies are not stored.
+        expire_after, only_if_cached, refresh, force_refresh
+            As in `requests_cache`.
+
+        Raises
+        ------
+        NoUsableReply
+            Nothing that can be trusted came back: try again later. After a write it is `OutcomeUnknown`.
+        ServerRefused
+            The server said no; the subclass says what to do.
+        """
+        started_s = time.perf_counter()
+        method = request.method or "GET"
+        if self._answers_dry(method, request.url, dry_run):
+            return _logged(dry_answer(request), request, started_s, "dry run")
+        wire: dict[str, Any] = {
+            "is_read": method in _READS if idempotent is None else idempotent,
+            "raise_for_status": raise_for_status,
+            "timeout": self._timeouts(method, timeout),
+            **options,
+        }
+        if stream or not self._consults_cache(method, request.url or "", expire_after, only_if_cached):
+            # Past the cache layer, which would read the whole body of a request to make a key of it.
+            response = super(CacheMixin, self).send(request, stream=stream, **wire)
+            return _logged(response, request, started_s, "")
+        response = super().send(
+            request,
+            expire_after=expire_after,
+            only_if_cached=only_if_cached,
+            refresh=refresh,
+            force_refresh=force_refresh,
+            **wire,
+        )
+        if only_if_cached and raise_for_status and response.status_code == 504:
+            raise NotAvailable(
+                f"{redact_url(request.url)} is not stored: ask the server for it.",
+                url=redact_url(request.url),
+            )
+        return _logged(response, request, started_s, "cached" if response.from_cache else "")
+
+    def get_refresh_params(self, endpoint: str) -> dict[str, Any]:  # noqa: ARG002
+        """Return the keyword arguments of a `request` that must not be answered from the cache.
+
+        The servers of this service keep no cache of their own, so nothing else is needed for any endpoint.
+        """
+        return {"force_refresh": True}
+
+    def close(self) -> None:
+        """Give the connections back; with the last session of its kind also the files of cache and budget.
+
+        A closed session can be used again.
+        """
+        others = [other for other in note_closed(self) if isinstance(other, ClientSession)]
+        # `CacheMixin.close` goes on to the connections; it leaves the cache alone.
+        super().close()  # type: ignore[no-untyped-call]
+        if all(other.cache is not self.cache for other in others):
+            self.cache.close()  # type: ignore[no-untyped-call]
+        if self.limited and all(other.limiter is not self.limiter for other in others):
+            self.limiter.close()
+
+    def __repr__(self) -> str:
+        cache = self.cache.cache_name if self.caching else None
+        return f"<ClientSession, cache {cache}, {'limited' if self.limited else 'not limited'}>"
+
+    def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
+        try:
+            return self.prepare_request(request)
+        except requests.RequestException as cause:
+            raise InputError(f"{redact_url(request.url)} cannot be asked: {cause}") from cause
+
+    def _answers_dry(self, method: str, url: str | None, override: bool | None) -> bool:
+        if is_dry_run_enabled(method, self if override is None else override):
+            return True
+        # In a dry run of the writes alone, what they made exists only here.
+        return override is None and self.dry_run is None and is_dry_id(url)
+
+    def _timeouts(self, method: str, timeout: Timeout) -> tuple[float | None, float | None]:
+        if isinstance(timeout, tuple):
+            return timeout
+        if timeout is not None:
+            return RequestTimeout(
+                method, timeout, timeout, connect_timeout=min(DEFAULTS.connect_timeout_s, timeout)
+            )
+        return RequestTimeout(method, self.timeout, self.write_timeout)
+
+    def _consults_cache(self, method: str, url: str, expire_after: Any, only_if_cached: bool) -> bool:
+        if method != "GET" or not self.caching:
+            return False
+        if not self.caches_loopback and is_loopback(url):
+            return only_if_cached
+        endpoint = endpoint_of(url)
+        others = self._keeps_others or expire_after is not None or only_if_cached
+        return endpoint.final or (others and endpoint is UNKNOWN)
+
+
+def _rates(*chosen: float | NotGiven | None) -> dict[str, float | None]:
+    """Return the rates to hold: the defaults, or only what was chosen."""
+    names = ("per_second", "per_minute", "per_day")
+    if all(rate is NOT_GIVEN for rate in chosen):
+        return {"per_second": DEFAULTS.per_second, "per_minute": DEFAULTS.per_minute, "per_day": None}
+    return {
+        name: None if isinstance(rate, NotGiven) else rate for name, rate in zip(names, chosen, strict=True)
+    }
+
+
+def _cache(cache_file: str | Path | NotGiven | None) -> BaseCache:
+    if cache_file is None:
+        return BaseCache()
+    return shared_cache(None if isinstance(cache_file, NotGiven) else cache_file)
+
+
+def _check_known(options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in _CACHE_OPTIONS:
+            raise InputError(
+                f"{name}={options[name]!r} is no option of a ClientSession: see its documentation."
+            )
+
+
+def _logged(
+    response: requests.Response, request: requests.PreparedRequest, started_s: float, how: str
+) -> requests.Response:
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(
+            "%s %s %d %.0f ms%s",
+            request.method,
+            urlsplit(request.url or "").path,
+            response.status_code,
+            (time.perf_counter() - started_s) * 1000,
+            f" ({how})" if how else "",
+        )
+    return response
