@@ -1,0 +1,89 @@
+"""Match lists of sources against index files, in a process of its own.
+
+Run as a script, never imported: one JSON request on standard input, one JSON reply on standard output.
+The package `astrometry` it stands on is licensed under the GPL; this process is the only one that loads it.
+It ends with its parent (standard input closes; on Linux the kernel sees to it) and after its CPU time.
+"""
+
+import ctypes
+import json
+import math
+import os
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+"""From Linux' `sys/prctl.h`: send this signal when the parent dies."""
+
+
+def end_with_parent() -> None:
+    """Leave no search behind when whoever asked for it is gone."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def search(request: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the matches found, most certain first: log-odds, index file and the plain TAN header."""
+    import astrometry
+
+    found: list[float] = []
+
+    def enough(logodds: list[float]) -> astrometry.Action:
+        found.extend(logodds)
+        certain = max(logodds, default=-math.inf) > request["certain_logodds"]
+        return astrometry.Action.STOP if certain else astrometry.Action.CONTINUE
+
+    scale, position = request["scale_arcsec"], request["position"]
+    depth = request["batch"]
+    parameters = astrometry.SolutionParameters(
+        sip_order=0,
+        tune_up_logodds_threshold=None,
+        positional_noise_pixels=request["positional_error_px"],
+        parity=astrometry.Parity(request["parity"]),
+        output_logodds_threshold=request["least_logodds"],
+        slices_generator=lambda count: [
+            (start, min(start + depth, count)) for start in range(0, count, depth)
+        ],
+        logodds_callback=enough,
+    )
+    with astrometry.Solver([Path(path) for path in request["index_files"]]) as solver:
+        solution = solver.solve(
+            stars=request["stars"],
+            size_hint=astrometry.SizeHint(*scale),
+            position_hint=astrometry.PositionHint(*position) if position else None,
+            solution_parameters=parameters,
+        )
+    return [
+        {
+            "logodds": match.logodds,
+            "index": match.index_path.name,
+            "wcs": {key: value for key, (value, _) in match.wcs_fields.items()},
+        }
+        for match in solution.matches
+    ]
+
+
+def main() -> None:
+    """Answer one request."""
+    request = json.loads(sys.stdin.buffer.readline())
+    limit = max(1, math.ceil(request["time_limit_s"]))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+    end_with_parent()
+    reply = search(request)
+    sys.stdout.write(json.dumps(reply))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

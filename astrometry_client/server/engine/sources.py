@@ -1,0 +1,124 @@
+"""Find the stars in an image: background, detection, and the sorting out of what is no star."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+
+from astrometry_client.server.engine.images import Pixelmap, is_fits, read_pixels, unpack
+from astrometry_client.server.engine.source_lists import parse_fits_table, parse_text
+from astrometry_client.server.engine.values import Field, Floats, Hints, ImageError
+
+THRESHOLDS = (5.0, 3.0)
+"""Detection limits in standard deviations of the background: the second if the first finds too few."""
+
+FEW_SOURCES = 40
+"""Fewer than this after the first limit: look deeper."""
+
+MOST_SOURCES = 500
+"""Sources kept, spread over the image: more add nothing to a match or a fit."""
+
+LONGEST_SIDE_PX = 4000
+"""Larger images are binned: stars are then several pixels wide, and nothing is lost."""
+
+CELLS = 10
+"""Cells over which the sources are spread, counted as astrometry.net's `uniformize` does (read 2026-11)."""
+
+
+def read_field(path: Path, hints: Hints) -> Field:
+    """Return the sources of an image, or of a list of sources, brightest first.
+
+    Raises
+    ------
+    ImageError
+        The file is neither; the message says why in one line.
+    """
+    data = unpack(path)
+    if not data:
+        raise ImageError(f"{path.name}: the file is empty")
+    listed = parse_fits_table(data) if is_fits(data) else parse_text(data)
+    return listed or find_sources(
+        read_pixels(data, name=path.name), downsample_factor=hints.downsample_factor
+    )
+
+
+def find_sources(image: Pixelmap, *, downsample_factor: float = 1.0) -> Field:
+    """Return the sources of an image, at most `MOST_SOURCES`, spread over it, brightest first."""
+    height, width = image.values.shape
+    factor = max(1, round(downsample_factor), math.ceil(max(height, width) / LONGEST_SIDE_PX))
+    values, unusable = _binned(image.values, factor), _binned(image.unusable, factor) > 0
+    found = _detect(values, unusable)
+    kept = found[_is_star(found)] if len(found) else found
+    x, y = (kept["x"] + 0.5) * factor + 0.5, (kept["y"] + 0.5) * factor + 0.5
+    order = _spread(x, y, flux=kept["flux"], size_px=(width, height))
+    return Field(
+        width_px=width,
+        height_px=height,
+        x=x[order],
+        y=y[order],
+        flux=kept["flux"][order].astype(np.float64),
+        top_down=image.top_down,
+    )
+
+
+def _binned(values: NDArray[np.generic], factor: int) -> NDArray[np.float32]:
+    if factor == 1:
+        return np.asarray(values, dtype=np.float32)
+    height, width = (side // factor for side in values.shape)
+    blocks = values[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))
+
+
+def _detect(values: NDArray[np.float32], unusable: NDArray[np.bool_]) -> NDArray[np.void]:
+    background = sep.Background(values, mask=unusable, bw=64, bh=64)
+    flat = values - background.back()
+    found: NDArray[np.void] = np.empty(0, dtype=[("x", "f8"), ("y", "f8"), ("flux", "f8")])
+    if not background.globalrms > 0:
+        return found
+    for threshold in THRESHOLDS:
+        found = _extract(flat, unusable, limit=threshold * background.globalrms)
+        if len(found) >= FEW_SOURCES:
+            break
+    return found
+
+
+def _extract(flat: NDArray[np.float32], unusable: NDArray[np.bool_], *, limit: float) -> NDArray[np.void]:
+    """Detect; where a crowded or structured image overflows the detector, only what stands out more."""
+    for _ in range(6):
+        try:
+            return np.asarray(sep.extract(flat, limit, mask=unusable, minarea=4))
+        except Exception as error:
+            if "overflow" not in str(error) and "pixel buffer full" not in str(error):
+                raise
+            limit *= 2.0
+    raise ImageError("the image is crowded beyond what can be told apart: crop it, or bin it more")
+
+
+def _is_star(found: NDArray[np.void]) -> NDArray[np.bool_]:
+    """Tell stars from hot pixels, tracks, nebulae and what the edge cuts."""
+    width = np.sqrt(found["a"] * found["b"])
+    bright = found["flux"] >= np.median(found["flux"])
+    typical = np.median(width[bright])
+    single_pixel = (width < 0.55 * typical) & (found["peak"] > 0.4 * found["flux"])
+    track = found["a"] > 3.0 * found["b"]
+    blob = (width > 6.0 * typical) & (found["peak"] * width**2 < 0.05 * found["flux"].max())
+    cut = (found["flag"] & sep.OBJ_TRUNC) > 0
+    return np.asarray(
+        ~(single_pixel | track | blob | cut) & np.isfinite(found["x"] + found["y"]) & (found["flux"] > 0)
+    )
+
+
+def _spread(x: Floats, y: Floats, *, flux: Floats, size_px: tuple[int, int]) -> NDArray[np.intp]:
+    """Return an order that takes the brightest of every cell in turn, then the second brightest."""
+    width, height = size_px
+    columns = max(1, round(math.sqrt(CELLS * width / height)))
+    rows = max(1, round(CELLS / columns))
+    cell = (x * columns / (width + 1)).astype(int) + columns * (y * rows / (height + 1)).astype(int)
+    brightest = np.argsort(-flux, kind="stable")
+    seen: dict[int, int] = {}
+    turn = np.empty(len(x), dtype=int)
+    for index in brightest:
+        turn[index] = seen[cell[index]] = seen.get(cell[index], -1) + 1
+    return np.lexsort((-flux, turn))[:MOST_SOURCES]
