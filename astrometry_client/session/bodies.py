@@ -8,8 +8,9 @@ import requests
 
 from astrometry_client.config import DEFAULTS
 from astrometry_client.errors import ReplyTimeout
+from astrometry_client.session.formatting import redact_url
 
-__all__ = ["blocks", "is_read", "read_body"]
+__all__ = ["blocks", "read_body", "was_read"]
 
 BLOCK_BYTES: Final = 65536
 
@@ -58,7 +59,7 @@ def read_body(response: requests.Response, *, grace_s: float | None) -> None:
     response._content_consumed = True  # type: ignore[attr-defined]
 
 
-def is_read(response: requests.Response) -> bool:
+def was_read(response: requests.Response) -> bool:
     """Return whether the body of a reply was read before."""
     return response._content is not False  # type: ignore[comparison-overlap]
 
@@ -66,5 +67,7 @@ def is_read(response: requests.Response) -> bool:
 def _too_slow(response: requests.Response, received_bytes: int, spent_s: float) -> ReplyTimeout:
     return ReplyTimeout(
         f"The reply came too slowly, {received_bytes} bytes in {spent_s:.0f} s: try again later.",
+        url=redact_url(response.url),
+        status=response.status_code,
         request=response.request,
     )

@@ -110,8 +110,8 @@ def settled(error: Failure, *, is_read: bool) -> Failure:
     if is_read or not lost or isinstance(error, Unreachable | OutcomeUnknown):
         return error
     unknown = OutcomeUnknown(
-        "The request left, but no usable answer came back: look whether it was carried out before sending "
-        "it again.",
+        f"The request to {error.url} left, but no usable answer came back: look whether it was carried out "
+        "before sending it again.",
         url=error.url,
         status=error.status,
         server_message=error.server_message,

@@ -1,15 +1,14 @@
 """From a request to a judged reply on the wire: redirects followed, failures repeated, tokens taken."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import requests
 from requests.utils import rewind_body
 from requests_ratelimiter import LimiterMixin
 
-from astrometry_client.errors import AstrometryError, MalformedReply, NoUsableReply, ServerRefused
-from astrometry_client.session.bodies import is_read as is_read_already
-from astrometry_client.session.bodies import read_body
+from astrometry_client.errors import AstrometryError, NoUsableReply, ServerRefused
+from astrometry_client.session.bodies import read_body, was_read
 from astrometry_client.session.failures import WIRE_ERRORS, typed_error
 from astrometry_client.session.formatting import redact_url
 from astrometry_client.session.loopback import is_loopback
@@ -56,7 +55,7 @@ class SendingMixin(LimiterMixin):
             if stream and response.status_code < 400:
                 return response
             _, read_s = options["timeout"]
-            if not is_read_already(response):
+            if not was_read(response):
                 read_body(response, grace_s=read_s)
             judge(response)
             return response
@@ -100,7 +99,7 @@ class SendingMixin(LimiterMixin):
                 if following is None:
                     response.history = history
                     return _received(response, receive)
-                self._check_redirect(current, following, len(history))
+                self._check_redirect(response, following, len(history))
                 history.append(response)
                 hop_options["proxies"] = self.rebuild_proxies(  # type: ignore[no-untyped-call]
                     following, hop_options.get("proxies")
@@ -135,18 +134,17 @@ class SendingMixin(LimiterMixin):
             penalize(self._bucket_name(request), wait_s)  # type: ignore[no-untyped-call]
 
     def _check_redirect(
-        self, request: requests.PreparedRequest, following: requests.PreparedRequest, taken: int
+        self, response: requests.Response, following: requests.PreparedRequest, taken: int
     ) -> None:
         """Refuse endless redirects, and ones that would hand the keys in a body to another server."""
-        old, new = cast(str, request.url), cast(str, following.url)
+        old, new = redact_url(response.url), redact_url(following.url)
         if taken >= self.max_redirects:
-            raise MalformedReply(f"{redact_url(old)} redirects without end: check the address.", url=old)
-        if following.body is not None and self.should_strip_auth(old, new):  # type: ignore[no-untyped-call]
-            raise MalformedReply(
-                f"{redact_url(old)} wants the request sent on to {redact_url(new)}: give that address as the "
-                "server if you trust it.",
-                url=redact_url(old),
-            )
+            problem = f"{old} redirects without end: check the address."
+        elif following.body is not None and self.should_strip_auth(response.url, following.url):  # type: ignore[no-untyped-call]
+            problem = f"{old} wants the request sent on to {new}: give that address if you trust it."
+        else:
+            return
+        raise ServerRefused(problem, url=old, status=response.status_code, response=response)
 
 
 def _received(response: requests.Response, receive: Callable[[requests.Response], T]) -> T:
