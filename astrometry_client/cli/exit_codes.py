@@ -1,0 +1,40 @@
+"""What went wrong, as one line and one number."""
+
+from typing import Final
+
+from astrometry_client import errors
+
+# The first class that fits counts, so subclasses stand before their parents.
+EXIT_CODES: Final[tuple[tuple[type[BaseException], int, str], ...]] = (
+    (errors.APIKeyError, 4, "no API key, or not accepted"),
+    (errors.LoginFailedException, 4, "no API key, or not accepted"),
+    (errors.UnreadableFileError, 5, "file unreadable or not an image"),
+    (errors.InputError, 2, "wrong use"),
+    (errors.SubmissionFailed, 6, "image rejected by the server"),
+    (errors.StatusFailedException, 7, "image has no solution"),
+    (errors.SolveTimeout, 8, "not finished in the time allowed"),
+    (errors.Unreachable, 3, "server unreachable or reply unusable"),
+    (errors.NoUsableReply, 3, "server unreachable or reply unusable"),
+    (errors.ServerRefused, 9, "server refused"),
+    (errors.AstrometryError, 1, "other failure"),
+    (OSError, 10, "result cannot be written"),
+    (KeyboardInterrupt, 130, "interrupted"),
+)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code for an error; 1 for one that nobody foresaw."""
+    return next((code for kind, code, _ in EXIT_CODES if isinstance(error, kind)), 1)
+
+
+def message(error: BaseException) -> str:
+    """Return the line that tells what happened."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted."
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def table() -> str:
+    """Return the exit codes as lines of text, one each."""
+    meanings = {0: "solved", 1: "other failure"} | {code: text for _, code, text in EXIT_CODES}
+    return "\n".join(f"  {code:>3}  {text}" for code, text in sorted(meanings.items()))

@@ -1,0 +1,40 @@
+"""The group of commands, and the one place where an error becomes a line and an exit code."""
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from astrometry_client.cli.demo import demo
+from astrometry_client.cli.exit_codes import exit_code, message, table
+from astrometry_client.cli.serve import serve
+from astrometry_client.cli.solve import solve
+from astrometry_client.errors import AstrometryError
+
+_EPILOG = f"\b\nExit codes:\n{table()}"
+
+
+class _OneLineErrors(click.Group):
+    """Turns our errors into one line on standard error and their exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (AstrometryError, OSError, KeyboardInterrupt) as error:
+            logging.getLogger(__name__).debug("Failed", exc_info=True)
+            click.echo(f"astrometry-client: {message(error)}", err=True)
+            sys.exit(exit_code(error))
+
+
+@click.group(cls=_OneLineErrors, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="astrometry-client")
+@click.option("-v", "--verbose", count=True, help="Log requests; twice for their details. Never holds a key.")
+def main(verbose: int) -> None:
+    """Plate-solve images with an Astrometry.net server: nova, your own, or one started on the spot."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+for command in (solve, serve, demo):
+    main.add_command(command)

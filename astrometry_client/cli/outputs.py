@@ -1,0 +1,56 @@
+"""Where results land."""
+
+from pathlib import Path
+
+import attrs
+
+from astrometry_client.client import Client
+from astrometry_client.errors import InputError
+from astrometry_client.models import Solution
+
+
+@attrs.frozen(kw_only=True)
+class Outputs:
+    """The files a solve leaves behind.
+
+    Parameters
+    ----------
+    image
+        The image that is solved.
+    wcs, picture
+        Where the WCS and the picture with the named stars go; no picture if `None`.
+    """
+
+    image: Path
+    wcs: Path
+    picture: Path | None
+
+    @classmethod
+    def beside(cls, image: Path, *, wcs: Path | None = None, picture: bool = False) -> "Outputs":
+        """Return outputs that lie beside the image and bear its name."""
+        return cls(
+            image=image,
+            wcs=wcs or image.with_suffix(".wcs"),
+            picture=image.with_suffix(".stars.png") if picture else None,
+        )
+
+    def check(self, *, overwrite: bool) -> None:
+        """Raise `InputError` if a file could not be written, or would replace another."""
+        for path in filter(None, (self.wcs, self.picture)):
+            if not path.parent.is_dir():
+                raise InputError(f"{path.parent} is not a folder: make it, or name another with --wcs.")
+            if path.exists() and not overwrite:
+                raise InputError(
+                    f"{path} exists: give --overwrite to replace it, or another name with --wcs."
+                )
+
+    def write(self, client: Client, solution: Solution) -> int | None:
+        """Write the files, each whole or not at all, and return how many objects were drawn."""
+        solution.write_wcs(self.wcs)
+        if self.picture is None:
+            return None
+        from astrometry_client.picture import draw_objects
+
+        objects = client.annotations(solution)
+        draw_objects(self.image, objects, path=self.picture)
+        return len(objects)

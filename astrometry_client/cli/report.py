@@ -1,0 +1,74 @@
+"""A solution in words and numbers."""
+
+import math
+from typing import Any
+
+import attrs
+from rich.table import Table
+
+from astrometry_client.cli.outputs import Outputs
+from astrometry_client.models import Calibration, Solution
+
+
+def as_document(solution: Solution, outputs: Outputs, *, seconds: float) -> dict[str, Any]:
+    """Return what `--json` prints; keys carry their units."""
+    return {
+        "file": solution.name,
+        "server": solution.server,
+        "submission_id": solution.submission_id,
+        "job_id": solution.job_id,
+        "calibration": attrs.asdict(solution.calibration),
+        "wcs": str(outputs.wcs),
+        "picture": str(outputs.picture) if outputs.picture else None,
+        "seconds": round(seconds, 3),
+    }
+
+
+def as_table(solution: Solution, outputs: Outputs) -> Table:
+    """Return the solution as a table for people."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for row in _rows(solution.calibration):
+        table.add_row(*row)
+    table.add_row("WCS", str(outputs.wcs))
+    if outputs.picture:
+        table.add_row("Picture", str(outputs.picture))
+    return table
+
+
+def _rows(calibration: Calibration) -> list[tuple[str, str]]:
+    ra, dec = calibration.ra_deg, calibration.dec_deg
+    return [
+        ("Centre", f"RA {_hours(ra)}  Dec {_degrees(dec)}  ({ra:.5f}°, {dec:+.5f}°)"),
+        ("Field size", _field_size(calibration)),
+        ("Pixel scale", f"{calibration.pixel_scale_arcsec:.4g} arcsec/pixel"),
+        ("Orientation", f"up is {calibration.orientation_deg:.2f}° east of north"),
+        ("Parity", f"{calibration.parity:+d}"),
+    ]
+
+
+def _field_size(calibration: Calibration) -> str:
+    width, height = calibration.width_arcsec, calibration.height_arcsec
+    if width is None or height is None:
+        return f"radius {_angle(3600 * calibration.radius_deg)}"
+    return f"{_angle(width)} x {_angle(height)}"
+
+
+def _angle(arcsec: float) -> str:
+    for unit, size_arcsec in (("°", 3600.0), ("′", 60.0)):
+        if arcsec >= size_arcsec:
+            return f"{arcsec / size_arcsec:.2f}{unit}"
+    return f"{arcsec:.2f}″"
+
+
+def _hours(ra_deg: float) -> str:
+    tenths = round(ra_deg / 15 * 36000) % (24 * 36000)
+    hours, rest = divmod(tenths, 36000)
+    minutes, tenths = divmod(rest, 600)
+    return f"{hours:02d}h{minutes:02d}m{tenths / 10:04.1f}s"
+
+
+def _degrees(dec_deg: float) -> str:
+    seconds = round(abs(dec_deg) * 3600)
+    degrees, rest = divmod(seconds, 3600)
+    sign = "-" if math.copysign(1, dec_deg) < 0 else "+"
+    return f"{sign}{degrees:02d}°{rest // 60:02d}′{rest % 60:02d}″"

@@ -1,0 +1,34 @@
+"""Files that are all there or not there."""
+
+from pathlib import Path
+
+import pytest
+
+from astrometry_client.whole_file import private_folder, write_whole, writing_whole
+
+
+def write_half(path: Path, error: type[BaseException]) -> None:
+    with writing_whole(path) as file:
+        file.write(b"new")
+        raise error
+
+
+def test_failed_write_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+    path = write_whole(tmp_path / "a", b"old")
+    with pytest.raises(RuntimeError):
+        write_half(path, RuntimeError)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        write_half(tmp_path / "a", KeyboardInterrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    folder = private_folder(tmp_path / "deep" / "folder")
+    path = write_whole(folder / "key", b"secret", private=True)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert folder.stat().st_mode & 0o777 == 0o700
