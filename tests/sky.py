@@ -13,7 +13,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from astrometry_client.server.engine.index_files import (
+from astrometry_client.server.engine.indexes import (
     index_files,
     shipped_dir,
     stars_near,

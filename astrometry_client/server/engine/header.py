@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 from astropy.io import fits
 
-from astrometry_client.server.engine.values import Floats
-from astrometry_client.server.engine.wcs import Wcs, deproject, terms
+from .values import Floats
+from .wcs import Wcs, deproject, terms
 
 
 def wcs_file(wcs: Wcs, *, size_px: tuple[int, int], comments: Iterable[str] = ()) -> bytes:

@@ -13,7 +13,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from astrometry_client.server.engine.values import ImageError
+from .values import ImageError
 
 Pixels = NDArray[np.float32]
 
@@ -51,6 +51,8 @@ def unpack(path: Path) -> bytes:
         raise ImageError(f"{path.name}: the compressed file is cut or damaged") from error
     except OSError as error:
         raise ImageError(f"{path.name}: {error.strerror or 'the compressed file is damaged'}") from error
+    if not data:
+        raise ImageError(f"{path.name}: the file is empty")
     if len(data) > LARGEST_BYTES:
         raise ImageError(f"{path.name}: unpacks to more than {LARGEST_BYTES} bytes")
     return data

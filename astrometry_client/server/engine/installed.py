@@ -1,12 +1,14 @@
 """The engines this machine can run."""
 
+import shutil
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from astrometry_client.server.engine.index_files import index_dirs, index_files
-from astrometry_client.server.engine.sep_engine import SepEngine
-from astrometry_client.server.engine.values import Engine
+from .indexes import index_dirs, index_files
+from .sep_engine import SepEngine
+from .solve_field import SolveFieldEngine
+from .values import Engine
 
 
 def engines(folders: Iterable[Path] = ()) -> dict[str, Engine]:
@@ -21,4 +23,7 @@ def engines(folders: Iterable[Path] = ()) -> dict[str, Engine]:
     found: list[Engine] = []
     if find_spec("astrometry") is not None:
         found.append(SepEngine(index_files=files))
+    command = shutil.which("solve-field")
+    if command is not None:
+        found.append(SolveFieldEngine(command=command, index_files=files))
     return {engine.name: engine for engine in found}

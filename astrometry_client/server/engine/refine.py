@@ -6,8 +6,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from astrometry_client.server.engine.values import Field, Floats
-from astrometry_client.server.engine.wcs import Wcs, deproject, powers, project, terms
+from .values import Field, Floats
+from .wcs import Wcs, deproject, powers, project, terms
 
 RADII = (0.025, 0.018, 0.012, 0.008, 0.005, 0.004)
 """Search radii of the rounds, parts of the image diagonal: a match alone is off by up to 4 % of the scale."""

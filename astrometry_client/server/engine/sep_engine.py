@@ -12,12 +12,12 @@ from typing import IO, Any, cast
 import attrs
 import numpy as np
 
-from astrometry_client.server.engine import header
-from astrometry_client.server.engine.index_files import IndexFile, stars_near, to_vectors
-from astrometry_client.server.engine.refine import Fit, refine
-from astrometry_client.server.engine.sources import read_field
-from astrometry_client.server.engine.values import Field, Hints, Match
-from astrometry_client.server.engine.wcs import Wcs
+from . import header
+from .indexes import IndexFile, stars_near, to_vectors
+from .refine import Fit, refine
+from .sources import read_field
+from .values import Field, Hints, Match
+from .wcs import Wcs
 
 LOGGER = logging.getLogger(__name__)
 
@@ -116,19 +116,16 @@ class SepEngine:
 def ask_matcher(request: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the matches the matcher process finds, none if it runs into its time limit or fails.
 
-    Its standard input stays open while it works: it ends itself when this process does.
+    Its standard input stays open while it works: it ends when the block is left, or this process.
     """
     command = [sys.executable, "-P", str(MATCHER)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:
-        try:
-            to_child, from_child = cast(IO[bytes], child.stdin), cast(IO[bytes], child.stdout)
-            to_child.write(json.dumps(request).encode() + b"\n")
-            to_child.flush()
-            reply = from_child.read()
-        finally:
-            child.kill()
+        to_child, from_child = cast(IO[bytes], child.stdin), cast(IO[bytes], child.stdout)
+        to_child.write(json.dumps(request).encode() + b"\n")
+        to_child.flush()
+        reply = from_child.read()
     return json.loads(reply) if reply else []
 
 

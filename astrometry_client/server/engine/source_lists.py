@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from astrometry_client.server.engine.values import Field, Floats, ImageError
+from .images import is_fits
+from .values import Field, Floats, ImageError
 
 _NUMBERS = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -29,6 +30,11 @@ def field_of(
     width, height = size_px or (math.ceil(float(x.max())), math.ceil(float(y.max())))
     brightness = flux if flux is not None else np.arange(len(x), 0.0, -1.0)
     return Field(width_px=width, height_px=height, x=x[order], y=y[order], flux=brightness[order])
+
+
+def parse_list(data: bytes) -> Field | None:
+    """Return the field of a list of sources, `None` if these bytes are not one."""
+    return parse_fits_table(data) if is_fits(data) else parse_text(data)
 
 
 def parse_text(data: bytes) -> Field | None:

@@ -7,9 +7,9 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from astrometry_client.server.engine.images import Pixelmap, is_fits, read_pixels, unpack
-from astrometry_client.server.engine.source_lists import parse_fits_table, parse_text
-from astrometry_client.server.engine.values import Field, Floats, Hints, ImageError
+from .images import Pixelmap, read_pixels, unpack
+from .source_lists import parse_list
+from .values import Field, Floats, Hints, ImageError
 
 THRESHOLDS = (5.0, 3.0)
 """Detection limits in standard deviations of the background: the second if the first finds too few."""
@@ -26,6 +26,9 @@ LONGEST_SIDE_PX = 4000
 CELLS = 10
 """Cells over which the sources are spread, counted as astrometry.net's `uniformize` does (read 2026-11)."""
 
+SHARPER, LONGER, LARGER = 0.82, 2.2, 10.0
+"""Parts of the median where smoothness, elongation and size are no star's (a hot pixel: 0.35 as smooth)."""
+
 
 def read_field(path: Path, hints: Hints) -> Field:
     """Return the sources of an image, or of a list of sources, brightest first.
@@ -36,9 +39,7 @@ def read_field(path: Path, hints: Hints) -> Field:
         The file is neither; the message says why in one line.
     """
     data = unpack(path)
-    if not data:
-        raise ImageError(f"{path.name}: the file is empty")
-    listed = parse_fits_table(data) if is_fits(data) else parse_text(data)
+    listed = parse_list(data)
     return listed or find_sources(
         read_pixels(data, name=path.name), downsample_factor=hints.downsample_factor
     )
@@ -97,17 +98,19 @@ def _extract(flat: NDArray[np.float32], unusable: NDArray[np.bool_], *, limit: f
 
 
 def _is_star(found: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Tell stars from hot pixels, tracks, nebulae and what the edge cuts."""
-    width = np.sqrt(found["a"] * found["b"])
-    bright = found["flux"] >= np.median(found["flux"])
-    typical = np.median(width[bright])
-    single_pixel = (width < 0.55 * typical) & (found["peak"] > 0.4 * found["flux"])
-    track = found["a"] > 3.0 * found["b"]
-    blob = (width > 6.0 * typical) & (found["peak"] * width**2 < 0.05 * found["flux"].max())
+    """Tell stars from hot pixels, tracks of particles, nebulae, and what the edge cuts.
+
+    All stars of an image have one shape, whatever it is: what differs much from the median is none.
+    """
+    smoothness = found["cpeak"] / found["peak"]
+    elongation = found["a"] / np.maximum(found["b"], 0.1)
+    size = np.sqrt(found["a"] * found["b"])
+    sharper = smoothness < SHARPER * np.median(smoothness)
+    longer = elongation > LONGER * np.median(elongation)
+    blob = (size > LARGER * np.median(size)) & (found["npix"] * found["peak"] > 10.0 * found["flux"])
     cut = (found["flag"] & sep.OBJ_TRUNC) > 0
-    return np.asarray(
-        ~(single_pixel | track | blob | cut) & np.isfinite(found["x"] + found["y"]) & (found["flux"] > 0)
-    )
+    usable = np.isfinite(found["x"] + found["y"]) & (found["flux"] > 0)
+    return np.asarray(usable & ~(sharper | longer | blob | cut))
 
 
 def _spread(x: Floats, y: Floats, *, flux: Floats, size_px: tuple[int, int]) -> NDArray[np.intp]:

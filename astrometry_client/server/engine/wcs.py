@@ -3,7 +3,7 @@
 import attrs
 import numpy as np
 
-from astrometry_client.server.engine.values import Floats
+from .values import Floats
 
 INVERSE_STEPS = 20
 """Fixed-point steps of the inverse: distortions of a lens converge to 1e-9 pixel in fewer."""

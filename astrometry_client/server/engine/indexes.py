@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from astropy.io import fits
 
-from astrometry_client.server.engine.values import Floats
+from .values import Floats
 
 SYSTEM_DIR = Path("/usr/share/astrometry")
 """Where Debian's packages of index files unpack."""
