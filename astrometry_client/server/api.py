@@ -94,6 +94,8 @@ async def upload(request: Request) -> Response:
 
 def _upload(service: Service, form: Form, document: dict[str, Any]) -> Response:
     user = _user(service, document)
+    if document.get("album"):  # there are none here
+        raise ApiError(f'Failed to find an Album with title "{document["album"]}"')
     options = read_options(document)
     sources = read_sources(document)
     stored = None

@@ -14,6 +14,9 @@ from .wire import PageError
 
 FIELD = "request-json"
 
+READ_ON = 4
+"""A body of up to this many times the largest upload is read to its end before it is refused."""
+
 
 class TooLarge(Exception):
     """The upload is larger than this server takes."""
@@ -46,33 +49,35 @@ async def reading_form(
     with contextlib.ExitStack() as stack:
         parts = _Parts(store, stack, settings.form_bytes)
         try:
-            yield await _read(request, parts, settings)
-        except FormError as error:
-            raise PageError(400, str(error)) from error
+            form = await _read(request, parts, settings)
+        except (PageError, TooLarge):
+            await _read_on(request, settings)
+            raise
+        yield form
+
+
+async def _read_on(request: Request, settings: ServerSettings) -> None:
+    """Read what is refused to its end: most clients listen only after they have sent everything."""
+    if int(request.headers["content-length"]) <= READ_ON * settings.upload_bytes:
+        async for _ in request.stream():
+            pass
 
 
 async def _read(request: Request, parts: "_Parts", settings: ServerSettings) -> Form:
     length = request.headers.get("content-length", "")
     if request.method != "POST" or not length.isdecimal():  # nova reads no chunked bodies
         return Form()
+    if int(length) > settings.upload_bytes:
+        raise TooLarge(
+            f"an upload of {length} bytes is larger than this server takes ({settings.upload_bytes} bytes)"
+        )
     content_type = request.headers.get("content-type", "")
     boundary = boundary_of(content_type)
     if boundary:
-        await _refuse_large(request, size_bytes=int(length), settings=settings)
         return await _read_multipart(request, boundary, parts)
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
         return await _read_urlencoded(request, settings)
     return Form()
-
-
-async def _refuse_large(request: Request, *, size_bytes: int, settings: ServerSettings) -> None:
-    if size_bytes <= settings.upload_bytes:
-        return
-    async for _ in request.stream():  # read it to its end: most clients listen only after sending everything
-        pass
-    raise TooLarge(
-        f"an upload of {size_bytes} bytes is larger than this server takes ({settings.upload_bytes} bytes)"
-    )
 
 
 async def _read_urlencoded(request: Request, settings: ServerSettings) -> Form:
@@ -87,10 +92,13 @@ async def _read_urlencoded(request: Request, settings: ServerSettings) -> Form:
 
 async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") -> Form:
     reader = MultipartReader(boundary)
-    async for chunk in request.stream():
-        for event in reader.feed(chunk):
-            parts.take(event)
-    reader.close()
+    try:
+        async for chunk in request.stream():
+            for event in reader.feed(chunk):
+                parts.take(event)
+        reader.close()
+    except FormError as error:
+        raise PageError(400, str(error)) from error
     return Form(parts.request_json, parts.file, parts.filename)
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from astrometry_client.errors import InputError
 
 from .run import serve
-from .settings import ServerSettings
 
 if TYPE_CHECKING:
     from .serving import Ready
@@ -33,18 +32,18 @@ def _stop_with_input() -> None:
 
 def main() -> None:
     """Serve as long as standard input is open."""
-    settings = ServerSettings(**json.loads(sys.stdin.buffer.readline()))
+    options = json.loads(sys.stdin.buffer.readline())
 
     def ready(server: "Ready") -> None:
         threading.Thread(target=_stop_with_input, daemon=True).start()
         _say({"url": server.url, "api_key": server.api_key})
 
     try:
-        serve(settings, on_ready=ready)
+        serve(on_ready=ready, **options)
     except InputError as error:
         _say({"error": str(error)})
     finally:
-        shutil.rmtree(settings.data_dir, ignore_errors=True)
+        shutil.rmtree(options["data_dir"], ignore_errors=True)
 
 
 if __name__ == "__main__":

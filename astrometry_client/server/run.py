@@ -46,17 +46,16 @@ def _check_extra() -> None:
         )
 
 
-def serve(
-    settings: ServerSettings | None = None, *, on_ready: "Callable[[Ready], None] | None" = None
-) -> None:
+def serve(*, on_ready: "Callable[[Ready], None] | None" = None, **options: Any) -> None:
     """Serve until SIGINT or SIGTERM; return after an orderly end.
 
     Parameters
     ----------
-    settings
-        Default: loopback only, data in the user's data folder, a worker for each core.
     on_ready
         Called once, when connections are accepted.
+    options
+        Fields of `ServerSettings`. Default: loopback only, data in the user's data folder, a worker
+        for each core.
 
     Raises
     ------
@@ -66,7 +65,7 @@ def serve(
     _check_extra()
     from .serving import run
 
-    run(settings or ServerSettings(), on_ready or (lambda ready: _log.info("serving at %s", ready.url)))
+    run(ServerSettings.given(**options), on_ready or (lambda ready: _log.info("serving at %s", ready.url)))
 
 
 class LocalServer:
@@ -77,18 +76,21 @@ class LocalServer:
 
     Parameters
     ----------
-    settings
-        Its host, port and data folder are not used.
+    options
+        Fields of `ServerSettings`, except host, port and data folder.
 
     Attributes
     ----------
     url, api_key
         What a client needs; known inside the block.
+    data_dir
+        What the server keeps, its messages (`stderr`) among it.
     """
 
-    def __init__(self, settings: ServerSettings | None = None) -> None:
-        self._settings = settings or ServerSettings()
+    def __init__(self, **options: Any) -> None:
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+        self.data_dir = Path()
         self.url = ""
         self.api_key = ""
 
@@ -104,7 +106,7 @@ class LocalServer:
             It did not start; the message says why.
         """
         _check_extra()
-        self._data_dir = Path(tempfile.mkdtemp(prefix="astrometry-server-"))
+        self.data_dir = Path(tempfile.mkdtemp(prefix="astrometry-server-"))
         try:
             self._start()
         except BaseException:
@@ -121,8 +123,8 @@ class LocalServer:
         return self._process.pid if self._process else None
 
     def _start(self) -> None:
-        settings = attrs.evolve(self._settings, host="127.0.0.1", port=0, data_dir=self._data_dir)
-        with (self._data_dir / "stderr").open("wb") as stderr:
+        settings = ServerSettings.given(**self._options, host="127.0.0.1", port=0, data_dir=self.data_dir)
+        with (self.data_dir / "stderr").open("wb") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "astrometry_client.server.local_child"],
                 stdin=subprocess.PIPE,
@@ -145,7 +147,7 @@ class LocalServer:
         return ready
 
     def _last_words(self) -> str:
-        words = (self._data_dir / "stderr").read_text(errors="replace").strip()
+        words = (self.data_dir / "stderr").read_text(errors="replace").strip()
         return words[-LAST_WORDS:] or f"it said nothing for {START_S:g} s"
 
     def _stop(self) -> None:
@@ -160,7 +162,7 @@ class LocalServer:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             heard.close()
-        shutil.rmtree(self._data_dir, ignore_errors=True)
+        shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
 def _pipes(process: "subprocess.Popen[bytes]") -> tuple[IO[bytes], IO[bytes]]:

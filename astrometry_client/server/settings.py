@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Self
 
 import attrs
 import platformdirs
 
 from astrometry_client.config import APP_NAME
+from astrometry_client.errors import InputError
 
 MIB = 2**20
 
@@ -39,14 +41,14 @@ class ServerSettings:
     host: str = "127.0.0.1"
     """Only this machine can reach the server unless told otherwise."""
 
-    port: int = 8642
+    port: int = 8000
     """0 takes any free port."""
 
     index_dirs: tuple[Path, ...] = attrs.field(default=(), converter=_paths)
     """Folders of index files, beside the ones the engine finds itself."""
 
-    engine: str = "sep"
-    """Name of an engine, or `module:function` of one's own, called with the index folders."""
+    engine: str | None = None
+    """The first one installed; or its name, or `module:function` that makes one from the index folders."""
 
     workers: int = attrs.field(factory=available_cores)
     """Solves at a time; each keeps one core busy."""
@@ -71,6 +73,16 @@ class ServerSettings:
 
     session_s: float = 14 * 86400.0
     """Lifetime of a login, as on nova."""
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("workers", "solve_timeout_s", "memory_bytes", "upload_bytes", "session_s"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name}={getattr(self, name)!r} is not allowed: give a number above 0")
+
+    @classmethod
+    def given(cls, **options: Any) -> Self:
+        """Return settings with these options; one that is None keeps its default."""
+        return cls(**{name: value for name, value in options.items() if value is not None})
 
     @property
     def files_dir(self) -> Path:

@@ -65,15 +65,15 @@ def load_engine(settings: ServerSettings) -> Any:
     """
     from .engine import engines
 
-    module, colon, function = settings.engine.partition(":")
+    module, colon, function = (settings.engine or "").partition(":")
     if colon:
         return getattr(importlib.import_module(module), function)(settings.index_dirs)
     installed = engines(settings.index_dirs)
-    if settings.engine not in installed:
-        raise InputError(
-            f"engine {settings.engine!r} is not installed; there is {', '.join(installed) or 'none'}"
-        )
-    return installed[settings.engine]
+    name = settings.engine or next(iter(installed), "sep")
+    if name not in installed:
+        there = ", ".join(installed) or "none"
+        raise InputError(f"engine {name!r} is not installed; choose one of: {there}")
+    return installed[name]
 
 
 def get_ready(settings: ServerSettings) -> "Solving":
