@@ -1,12 +1,13 @@
 """The rate limits of a session: made from plain numbers, shared by everybody who names the same ones."""
 
 import atexit
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pyrate_limiter import AbstractBucket, PostgresBucket, Rate, RedisBucket, SQLiteBucket
+from pyrate_limiter import AbstractBucket, InMemoryBucket, PostgresBucket, Rate, RedisBucket, SQLiteBucket
 
 from astrometry_client import config
 from astrometry_client.errors import InputError
@@ -18,7 +19,7 @@ from astrometry_client.session.slots_file import private_file
 from astrometry_client.session.slots_memory import MemorySlots, process_slots
 from astrometry_client.session.slots_redis import RedisSlots
 from astrometry_client.session.slots_sqlite import SQLiteSlots
-from astrometry_client.session.stock_limiter import BucketLimiter
+from astrometry_client.session.stock_limiter import WHAT_IT_LACKS, BucketLimiter
 
 __all__ = [
     "BucketLimiter",
@@ -30,6 +31,8 @@ __all__ = [
     "close_limiters",
     "make_limiter",
 ]
+
+logger = logging.getLogger(__name__)
 
 RateLimiter = SlotLimiter | BucketLimiter
 
@@ -110,6 +113,7 @@ def _build(
     on_wait: OnWait | None,
 ) -> RateLimiter:
     if bucket_class is MemorySlots:
+        logger.warning("MemorySlots %s.", WHAT_IT_LACKS[InMemoryBucket])
         return SlotLimiter(windows, process_slots(), on_wait=on_wait)
     if bucket_class is SQLiteSlots and path is not None:
         return SlotLimiter(windows, SQLiteSlots(path), on_wait=on_wait)

@@ -94,6 +94,8 @@ class SlotLimiter(Limiter):
 
     def penalize(self, name: str, seconds: float) -> None:
         """Let nobody send to `name` for so many seconds from now, those already waiting included."""
+        if not seconds > 0:
+            return
         logger.info("No request to %s for %.1f s", name, seconds)
         self._on_store(lambda store: store.penalize(name, seconds))
 
@@ -104,26 +106,24 @@ class SlotLimiter(Limiter):
     def _wait(self, name: str, reserve: Callable[[SlotStore], Slot | None]) -> bool:
         store, slot = self._on_store(reserve)
         announced = -math.inf
-        while slot is not None and slot.wait_s > 0:
-            try:
+        try:
+            while slot is not None and slot.wait_s > 0:
                 if slot.at > announced:
                     announced = slot.at
                     self._announce(name, slot.wait_s)
                 self._sleep(min(slot.wait_s, NAP_S))
-            except BaseException:
-                self._give_back(store, name, slot)
-                raise
-            store, slot = self._on_store(partial(self._look_again, name, store, slot))
+                store, slot = self._on_store(partial(self._look_again, name, store, slot))
+        except BaseException:
+            if slot is not None:
+                with suppress(StoreUnusable):
+                    store.give_back(name, slot)
+            raise
         return slot is not None
 
     def _look_again(self, name: str, taken_from: SlotStore, slot: Slot, store: SlotStore) -> Slot | None:
         if store is taken_from:
             return store.confirm(name, self.windows, slot)
         return store.reserve(name, self.windows, slot.weight, slot.latest - slot.now)
-
-    def _give_back(self, store: SlotStore, name: str, slot: Slot) -> None:
-        with suppress(StoreUnusable):
-            store.give_back(name, slot)
 
     def _announce(self, name: str, wait_s: float) -> None:
         logger.info("Waiting %.2f s for a free slot at %s", wait_s, name)

@@ -22,6 +22,9 @@ LATE_S: Final = 0.030
 MAX_PENALTY_S: Final = 86400.0
 """Longest pause one reply may impose on everybody."""
 
+FORGET_AT_ONCE: Final = 100
+"""Old slots dropped with each new one: enough to shrink the log, too few to be felt."""
+
 
 class StoreUnusable(Exception):
     """The store cannot be read or written; the limiter goes on in memory."""
@@ -65,7 +68,7 @@ class Budget:
     oldest: int = 1
     """Number of the oldest slot still kept."""
     longest_s: float = 0.0
-    """The longest window anyone used: no slot younger than this is forgotten."""
+    """The longest window anyone used, with its margin: no slot younger than this is forgotten."""
     blocked_until: float = 0.0
     """Nothing leaves before: the server asked for it."""
     seen: float = 0.0
@@ -86,6 +89,9 @@ class Book(Protocol):
 
     def drop(self, number: int) -> None:
         """Forget a slot."""
+
+    def shift(self, seconds: float) -> None:
+        """Move all slots by so many seconds."""
 
 
 class SlotStore(Protocol):
@@ -126,9 +132,9 @@ def confirm(book: Book, windows: tuple[Window, ...], slot: Slot) -> Slot | None:
     if at is not None and (at > book.now or usable(at, book.now, book.budget.blocked_until)):
         if at <= slot.latest:
             return attrs.evolve(slot, at=at, now=book.now)
-        give_back(book, slot)
+        _free(book, slot)
         return None
-    give_back(book, slot)
+    _free(book, slot)
     return _take(book, windows, slot.weight, slot.latest)
 
 
@@ -139,12 +145,8 @@ def usable(at: float, now: float, blocked_until: float) -> bool:
 
 def give_back(book: Book, slot: Slot) -> None:
     """Free a slot if nobody queues behind it; otherwise it passes unused."""
-    if slot.number != book.budget.count:
-        return
-    for number in range(slot.number, slot.number - slot.weight, -1):
-        book.drop(number)
-    book.budget.count -= slot.weight
-    book.budget.oldest = min(book.budget.oldest, book.budget.count + 1)
+    settle(book)
+    _free(book, slot)
 
 
 def penalize(book: Book, seconds: float) -> None:
@@ -171,10 +173,7 @@ def settle(book: Book) -> None:
     budget.blocked_until = min(budget.blocked_until, max(book.now, budget.seen) + MAX_PENALTY_S)
     ahead = max(budget.seen - book.now, _senseless_s(book))
     if ahead > 0:
-        for number in range(budget.oldest, budget.count + 1):
-            at = book.at(number)
-            if at is not None:
-                book.write(number, at - ahead)
+        book.shift(-ahead)
         budget.blocked_until -= ahead
     budget.seen = book.now
 
@@ -183,11 +182,18 @@ def _senseless_s(book: Book) -> float:
     """Return how far the newest slot lies ahead if no queue explains it: each is at most one window apart."""
     budget = book.budget
     last = book.at(budget.count) or 0.0
-    queued = budget.count - budget.oldest + 1
-    possible = (
-        max(book.now, budget.seen, budget.blocked_until) + Window(1, budget.longest_s).spacing_s * queued
-    )
+    kept = budget.count - budget.oldest + 1
+    possible = max(book.now, budget.seen, budget.blocked_until) + budget.longest_s * (kept + 1)
     return last - book.now if last > possible else 0.0
+
+
+def _free(book: Book, slot: Slot) -> None:
+    if slot.number != book.budget.count:
+        return
+    for number in range(slot.number, slot.number - slot.weight, -1):
+        book.drop(number)
+    book.budget.count -= slot.weight
+    book.budget.oldest = min(book.budget.oldest, book.budget.count + 1)
 
 
 def _take(book: Book, windows: tuple[Window, ...], weight: int, latest: float) -> Slot | None:
@@ -215,7 +221,7 @@ def _next_at(book: Book, windows: tuple[Window, ...], weight: int) -> float:
 
 def _forget(book: Book) -> None:
     budget = book.budget
-    while budget.oldest < budget.count:
+    for _ in range(min(FORGET_AT_ONCE, budget.count - budget.oldest)):
         at = book.at(budget.oldest)
         if at is not None and at + budget.longest_s > book.now:
             return

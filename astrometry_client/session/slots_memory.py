@@ -72,6 +72,9 @@ class _MemoryBook:
     def drop(self, number: int) -> None:
         self._times.pop(number, None)
 
+    def shift(self, seconds: float) -> None:
+        self._times = {number: at + seconds for number, at in self._times.items()}
+
 
 class MemorySlots(BookSlots):
     """Slots of this process alone.

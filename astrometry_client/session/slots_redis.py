@@ -1,10 +1,12 @@
 """Slots kept in Redis: shared by every machine that reaches it."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
 
 from astrometry_client.session.slots import (
+    FORGET_AT_ONCE,
     LATE_S,
     MAX_PENALTY_S,
     Slot,
@@ -14,8 +16,9 @@ from astrometry_client.session.slots import (
 
 _SCRIPT: Final = """
 local key, step = KEYS[1], ARGV[1]
+local max_penalty_s, forget_at_once = tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
-local now = time[1] + time[2] / 1000000
+local now = tonumber(ARGV[2]) or time[1] + time[2] / 1000000
 local kept = redis.call('HMGET', key, 'count', 'oldest', 'longest_s', 'blocked_until', 'seen')
 local count, oldest = tonumber(kept[1] or 0), tonumber(kept[2] or 1)
 local longest_s, blocked_until, seen = tonumber(kept[3] or 0), tonumber(kept[4] or 0), tonumber(kept[5] or 0)
@@ -25,17 +28,16 @@ local function at(number)
     return value and tonumber(value) or nil
 end
 local function write(number, value)
-    redis.call('HSET', key, 'slot ' .. number, string.format('%.6f', value))
+    redis.call('HSET', key, 'slot ' .. number, string.format('%.17g', value))
 end
 local function drop(number)
     redis.call('HDEL', key, 'slot ' .. number)
 end
 
 local function settle()
-    local max_penalty_s = tonumber(ARGV[2])
     blocked_until = math.min(blocked_until, math.max(now, seen) + max_penalty_s)
     local last = at(count) or 0
-    local possible = math.max(now, seen, blocked_until) + longest_s * (count - oldest + 1)
+    local possible = math.max(now, seen, blocked_until) + longest_s * (count - oldest + 2)
     local ahead = math.max(seen - now, last > possible and last - now or 0)
     if ahead > 0 then
         for number = oldest, count do
@@ -55,7 +57,7 @@ local function give_back(number, weight)
 end
 
 local function forget()
-    while oldest < count do
+    for _ = 1, math.min(forget_at_once, count - oldest) do
         local value = at(oldest)
         if value and value + longest_s > now then return end
         drop(oldest)
@@ -81,7 +83,7 @@ local function take(weight, latest, first)
 end
 
 local function penalize(seconds)
-    local starts = now + math.min(seconds, tonumber(ARGV[2]))
+    local starts = now + math.min(seconds, max_penalty_s)
     local first, first_at = count + 1, nil
     while first > oldest do
         local value = at(first - 1)
@@ -98,10 +100,10 @@ end
 settle()
 local number, free
 if step == 'reserve' then
-    number, free = take(tonumber(ARGV[3]), now + tonumber(ARGV[4]), 5)
+    number, free = take(tonumber(ARGV[5]), now + tonumber(ARGV[6]), 7)
 elseif step == 'confirm' then
-    local mine, weight = tonumber(ARGV[3]), tonumber(ARGV[4])
-    local latest, late_s = tonumber(ARGV[5]), tonumber(ARGV[6])
+    local mine, weight = tonumber(ARGV[5]), tonumber(ARGV[6])
+    local latest, late_s = tonumber(ARGV[7]), tonumber(ARGV[8])
     local value = at(mine)
     if value and (value > now or (now <= value + late_s and now >= blocked_until)) then
         if value <= latest then
@@ -111,14 +113,14 @@ elseif step == 'confirm' then
         end
     else
         give_back(mine, weight)
-        number, free = take(weight, latest, 7)
+        number, free = take(weight, latest, 9)
     end
 elseif step == 'give_back' then
-    give_back(tonumber(ARGV[3]), tonumber(ARGV[4]))
+    give_back(tonumber(ARGV[5]), tonumber(ARGV[6]))
 elseif step == 'penalize' then
-    penalize(tonumber(ARGV[3]))
+    penalize(tonumber(ARGV[5]))
 end
-local function text(value) return string.format('%.6f', value) end
+local function text(value) return string.format('%.17g', value) end
 redis.call('HSET', key, 'count', count, 'oldest', oldest, 'longest_s', text(longest_s),
     'blocked_until', text(blocked_until), 'seen', text(seen))
 local last = math.max(now, blocked_until, at(count) or 0)
@@ -143,12 +145,21 @@ class RedisSlots:
         A `redis.Redis` client. Give it a `socket_timeout`, or a silent server holds everybody up.
     prefix
         Starts the key of every budget.
+    clock
+        Replaces the time of the server in tests.
     """
 
     shared = True
 
-    def __init__(self, redis: Any, *, prefix: str = "astrometry-client:rate:") -> None:
+    def __init__(
+        self,
+        redis: Any,
+        *,
+        prefix: str = "astrometry-client:rate:",
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._redis = redis
+        self._clock = clock
         self._prefix = prefix
         self._script = redis.register_script(_SCRIPT)
 
@@ -184,8 +195,10 @@ class RedisSlots:
     def _run(self, name: str, step: str, *arguments: float) -> list[float]:
         from redis import RedisError
 
+        now = "" if self._clock is None else self._clock()
         try:
-            reply = self._script(keys=[self._prefix + name], args=[step, MAX_PENALTY_S, *arguments])
+            common = (step, now, MAX_PENALTY_S, FORGET_AT_ONCE)
+            reply = self._script(keys=[self._prefix + name], args=[*common, *arguments])
         except (RedisError, OSError) as error:
             raise StoreUnusable(f"Redis: {error}") from error
         return [float(value) for value in reply]

@@ -25,6 +25,13 @@ BUSY_TIMEOUT_S: Final = 5.0
 """Longest wait for another process's transaction, which takes 0.1 ms: after this it is stuck."""
 
 
+_BUDGET: Final = """
+SELECT CAST(count AS INTEGER), CAST(oldest AS INTEGER), CAST(longest_s AS REAL), CAST(blocked_until AS REAL),
+    CAST(seen AS REAL) FROM budgets WHERE name = ?
+"""
+"""The casts make numbers of whatever a damaged file holds."""
+
+
 class SQLiteSlots(BookSlots):
     """Slots of all processes that name the same file.
 
@@ -85,7 +92,7 @@ class SQLiteSlots(BookSlots):
         with self._lock:
             try:
                 return self._repaired(use)
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, OverflowError) as error:
                 self._disconnect()
                 raise StoreUnusable(f"{self.path}: {error}") from error
 
@@ -134,22 +141,23 @@ class _SQLiteBook:
         self._connection = connection
         self._name = name
         self.now = now
-        row = connection.execute(
-            "SELECT count, oldest, longest_s, blocked_until, seen FROM budgets WHERE name = ?", (name,)
-        ).fetchone()
+        row = connection.execute(_BUDGET, (name,)).fetchone()
         self.budget = Budget(*row) if row else Budget()
 
     def at(self, number: int) -> float | None:
         row = self._connection.execute(
-            "SELECT at FROM slots WHERE name = ? AND number = ?", (self._name, number)
+            "SELECT CAST(at AS REAL) FROM slots WHERE name = ? AND number = ?", (self._name, number)
         ).fetchone()
-        return float(row[0]) if row else None
+        return row[0] if row else None
 
     def write(self, number: int, at: float) -> None:
         self._connection.execute("REPLACE INTO slots VALUES (?, ?, ?)", (self._name, number, at))
 
     def drop(self, number: int) -> None:
         self._connection.execute("DELETE FROM slots WHERE name = ? AND number = ?", (self._name, number))
+
+    def shift(self, seconds: float) -> None:
+        self._connection.execute("UPDATE slots SET at = at + ? WHERE name = ?", (seconds, self._name))
 
     def save(self) -> None:
         self._connection.execute(
@@ -159,7 +167,8 @@ class _SQLiteBook:
 
 def _standing(connection: sqlite3.Connection, name: str, number: int) -> tuple[float | None, float]:
     row = connection.execute(
-        "SELECT at, blocked_until FROM slots JOIN budgets USING (name) WHERE name = ? AND number = ?",
+        "SELECT CAST(at AS REAL), CAST(blocked_until AS REAL) FROM slots JOIN budgets USING (name)"
+        " WHERE name = ? AND number = ?",
         (name, number),
     ).fetchone()
     return row or (None, 0.0)
