@@ -18,7 +18,10 @@ myst_heading_anchors = 3
 
 default_role = "code"
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!astrometry_client).*")]
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!astrometry_client).*"),  # the pages of other projects are not fetched
+    (r"py:.*", r"astrometry_client\..*\.T"),  # type variables
+]
 
 autodoc_member_order = "groupwise"
 autodoc_typehints_format = "short"
