@@ -1,18 +1,14 @@
 """The session: everything that is asked of a server goes through `ClientSession.send`."""
 
-import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import requests
 from pyrate_limiter import Rate
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from requests_cache.backends.base import BaseCache
 from requests_cache.policy import CacheSettings
 from requests_cache.session import CacheMixin
@@ -20,33 +16,49 @@ from requests_ratelimiter import LimiterMixin
 
 from astrometry_client.config import DEFAULTS, NOT_GIVEN, NotGiven
 from astrometry_client.errors import InputError, NotAvailable
+from astrometry_client.session.auth import SessionAuthMixin
 from astrometry_client.session.caching import shared_cache
+from astrometry_client.session.downloads import download
 from astrometry_client.session.dry_run import dry_answer, is_dry_id, is_dry_run_enabled
 from astrometry_client.session.endpoints import UNKNOWN, endpoint_of
-from astrometry_client.session.files import Files, streamed_form
+from astrometry_client.session.files import SessionFileMixin
 from astrometry_client.session.formatting import redact_url
 from astrometry_client.session.limiting import make_limiter
 from astrometry_client.session.loopback import is_loopback
 from astrometry_client.session.open_sessions import note_closed, note_open
+from astrometry_client.session.requesting import RequestingMixin, Timeout, log_request
 from astrometry_client.session.retrying import Retrying, RetryPolicy
 from astrometry_client.session.sending import SendingMixin
 from astrometry_client.session.slots_sqlite import SQLiteSlots
 from astrometry_client.session.timeouts import RequestTimeout
+from astrometry_client.session.user_agent import SessionUserAgentMixin
 
 __all__ = ["ClientSession"]
-
-logger = logging.getLogger(__name__)
 
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _POOL_SIZE: Final = 32
 """Connections one session keeps open at most, when many threads share it."""
 
-_CACHE_OPTIONS: Final = frozenset({"always_revalidate", "filter_fn", "read_only", "stale_if_error"})
+_OPTIONS: Final = frozenset(
+    {
+        *("always_revalidate", "filter_fn", "read_only", "stale_if_error"),
+        *("url", "token", "username", "password", "force_noauth", "fail_if_noauth"),
+        *("auth_reload", "auth_reload_timeout"),
+    }
+)
+"""Keywords handed on: those of the cache, and of `SessionAuthMixin`."""
 
-Timeout = float | tuple[float | None, float | None] | None
 
-
-class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
+class ClientSession(  # type: ignore[misc]
+    SessionAuthMixin,
+    SessionFileMixin,
+    SessionUserAgentMixin,
+    RequestingMixin,
+    CacheMixin,
+    SendingMixin,
+    LimiterMixin,
+    requests.Session,
+):
     """A `requests.Session` that is polite, patient and forgetful of secrets.
 
     All sessions of a process with the same settings share one cache and one budget of requests; connections,
@@ -79,7 +91,8 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
     dry_run
         `True` answers all requests without sending them, `False` sends them whatever the environment says.
     kwargs
-        `always_revalidate`, `filter_fn`, `read_only` and `stale_if_error` of `requests_cache`.
+        `always_revalidate`, `filter_fn`, `read_only` and `stale_if_error` of `requests_cache`; for a server
+        behind a login those of `SessionAuthMixin`.
 
     Raises
     ------
@@ -141,6 +154,7 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
             max_delay=max_delay,
             # The loop that repeats tells the limiter about overloads itself.
             limit_statuses=(),
+            user_agent=user_agent,
             **kwargs,
         )
         self.dry_run = dry_run
@@ -149,8 +163,6 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
         self.write_timeout = write_timeout
         RequestTimeout("GET", timeout)
         RequestTimeout("POST", write_timeout=write_timeout)
-        if user_agent:
-            self.headers["User-Agent"] = " ".join((str(self.headers["User-Agent"]), user_agent))
         for scheme in ("https://", "http://"):
             # Retries of an adapter would take no token.
             self.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=_POOL_SIZE))
@@ -165,76 +177,6 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
     def settings(self, value: CacheSettings) -> None:
         self._settings = value
 
-    def request(  # type: ignore[override]
-        self,
-        method: str,
-        url: str,
-        *,
-        params: Any = None,
-        data: Any = None,
-        headers: Mapping[str, str | bytes] | None = None,
-        cookies: Any = None,
-        files: Files | None = None,
-        auth: Any = None,
-        timeout: Timeout = None,
-        allow_redirects: bool = True,
-        proxies: dict[str, str] | None = None,
-        hooks: Any = None,
-        stream: bool | None = None,
-        verify: Any = None,
-        cert: Any = None,
-        json: Any = None,
-        access_token: str | None = None,
-        **options: Any,
-    ) -> requests.Response:
-        """Make a request and return its judged reply. What is not listed here is as in `requests`.
-
-        Parameters
-        ----------
-        files
-            Files to send, by form field; streamed from disk, never held in memory.
-        timeout
-            Longest silence in seconds, or (connect, read); `None` uses the session's.
-        access_token
-            Sent as `Authorization: Bearer`.
-        options
-            `dry_run`, `raise_for_status`, `idempotent`, `expire_after`, `only_if_cached`, `refresh` and
-            `force_refresh`, see `send`.
-
-        Raises
-        ------
-        InputError
-            The request cannot be made as given; nothing was sent.
-        NoUsableReply, ServerRefused
-            See `send`.
-        """
-        sent = CaseInsensitiveDict(headers or {})
-        if access_token:
-            sent["Authorization"] = f"Bearer {access_token}"
-        with ExitStack() as opened:
-            if files:
-                if json is not None:
-                    raise InputError("json= cannot go along with files=: give the values as data= instead.")
-                data = opened.enter_context(streamed_form(data, files))
-                sent["Content-Type"] = data.content_type
-            prepared = self._prepared(
-                requests.Request(
-                    method.upper(),
-                    url,
-                    headers=sent,
-                    data=data or {},
-                    json=json,
-                    params=params or {},
-                    auth=auth,
-                    cookies=cookies,
-                    hooks=hooks,
-                )
-            )
-            settings = self.merge_environment_settings(prepared.url, proxies or {}, stream, verify, cert)
-            return self.send(
-                prepared, timeout=timeout, allow_redirects=allow_redirects, **settings, **options
-            )
-
     def send(  # type: ignore[override]
         self,
         request: requests.PreparedRequest,
@@ -244,6 +186,7 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
         idempotent: bool | None = None,
         timeout: Timeout = None,
         stream: bool = False,
+        verify: bool | str | None = None,
         expire_after: Any = None,
         only_if_cached: bool = False,
         refresh: bool = False,
@@ -281,18 +224,24 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
         """
         started_s = time.perf_counter()
         method = request.method or "GET"
-        if self._answers_dry(method, request.url, dry_run):
-            return _logged(dry_answer(request), request, started_s, "dry run")
+        if self.answers_dry(method, request.url, dry_run):
+            answer = dry_answer(request)
+            log_request(request, answer.status_code, started_s, "dry run")
+            return answer
         wire: dict[str, Any] = {
             "is_read": method in _READS if idempotent is None else idempotent,
             "raise_for_status": raise_for_status,
-            "timeout": self._timeouts(method, timeout),
+            "timeout": self.timeouts(method, timeout),
+            "verify": self.verify if verify is None else verify,
             **options,
         }
-        if stream or not self._consults_cache(method, request.url or "", expire_after, only_if_cached):
+        if stream or not self.consults_cache(
+            method, request.url or "", expire_after=expire_after, only_if_cached=only_if_cached
+        ):
             # Past the cache layer, which would read the whole body of a request to make a key of it.
             response = super(CacheMixin, self).send(request, stream=stream, **wire)
-            return _logged(response, request, started_s, "")
+            log_request(request, response.status_code, started_s)
+            return response
         response = super().send(
             request,
             expire_after=expire_after,
@@ -306,7 +255,10 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
                 f"{redact_url(request.url)} is not stored: ask the server for it.",
                 url=redact_url(request.url),
             )
-        return _logged(response, request, started_s, "cached" if response.from_cache else "")
+        log_request(request, response.status_code, started_s, "cached" if response.from_cache else "")
+        return response
+
+    download = download
 
     def get_refresh_params(self, endpoint: str) -> dict[str, Any]:  # noqa: ARG002
         """Return the keyword arguments of a `request` that must not be answered from the cache.
@@ -332,19 +284,15 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
         cache = self.cache.cache_name if self.caching else None
         return f"<ClientSession, cache {cache}, {'limited' if self.limited else 'not limited'}>"
 
-    def _prepared(self, request: requests.Request) -> requests.PreparedRequest:
-        try:
-            return self.prepare_request(request)
-        except requests.RequestException as cause:
-            raise InputError(f"{redact_url(request.url)} cannot be asked: {cause}") from cause
-
-    def _answers_dry(self, method: str, url: str | None, override: bool | None) -> bool:
+    def answers_dry(self, method: str, url: str | None, override: bool | None) -> bool:
+        """Return whether a request is answered without being sent."""
         if is_dry_run_enabled(method, self if override is None else override):
             return True
         # In a dry run of the writes alone, what they made exists only here.
         return override is None and self.dry_run is None and is_dry_id(url)
 
-    def _timeouts(self, method: str, timeout: Timeout) -> tuple[float | None, float | None]:
+    def timeouts(self, method: str, timeout: Timeout = None) -> tuple[float | None, float | None]:
+        """Return the time-outs of a request in seconds: to connect, and of silence."""
         if isinstance(timeout, tuple):
             return timeout
         if timeout is not None:
@@ -353,7 +301,10 @@ class ClientSession(CacheMixin, SendingMixin, LimiterMixin, requests.Session):
             )
         return RequestTimeout(method, self.timeout, self.write_timeout)
 
-    def _consults_cache(self, method: str, url: str, expire_after: Any, only_if_cached: bool) -> bool:
+    def consults_cache(
+        self, method: str, url: str, *, expire_after: Any = None, only_if_cached: bool = False
+    ) -> bool:
+        """Return whether a request is looked up in the cache: its reply may be final, or kept by wish."""
         if method != "GET" or not self.caching:
             return False
         if not self.caches_loopback and is_loopback(url):
@@ -381,22 +332,7 @@ def _cache(cache_file: str | Path | NotGiven | None) -> BaseCache:
 
 def _check_known(options: Mapping[str, Any]) -> None:
     for name in options:
-        if name not in _CACHE_OPTIONS:
+        if name not in _OPTIONS:
             raise InputError(
                 f"{name}={options[name]!r} is no option of a ClientSession: see its documentation."
             )
-
-
-def _logged(
-    response: requests.Response, request: requests.PreparedRequest, started_s: float, how: str
-) -> requests.Response:
-    if logger.isEnabledFor(logging.INFO):
-        logger.info(
-            "%s %s %d %.0f ms%s",
-            request.method,
-            urlsplit(request.url or "").path,
-            response.status_code,
-            (time.perf_counter() - started_s) * 1000,
-            f" ({how})" if how else "",
-        )
-    return response

@@ -83,6 +83,13 @@ class SendingMixin(LimiterMixin):
         receive
             Reads and judges a reply whose body is still on the wire.
         """
+        options |= self.merge_environment_settings(
+            request.url or "",
+            dict(options.get("proxies") or {}),
+            True,
+            options.get("verify"),
+            options.get("cert"),
+        )
         first = True
 
         def attempt() -> T:
@@ -118,7 +125,7 @@ class SendingMixin(LimiterMixin):
         # Without a limit, go past the limiter's own `send`.
         below: Any = super() if self._is_limited(request) else super(LimiterMixin, self)
         try:
-            response: requests.Response = below.send(request, stream=True, allow_redirects=False, **options)
+            response: requests.Response = below.send(request, allow_redirects=False, **options)
         except AstrometryError:
             raise
         except WIRE_ERRORS as cause:
