@@ -30,6 +30,7 @@ FIRST_BYTES: Final = 2880
 _FITS_BLOCK_BYTES: Final = 2880
 _FITS_MAGIC: Final = b"SIMPLE  ="
 _IMAGE_STARTS: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8")
+_DATA_STARTS: Final = (b"{", _FITS_MAGIC, *_IMAGE_STARTS)
 _IMAGE_ENDS: Final = (b"\xff\xd9", b"IEND\xaeB`\x82", b"\x00;")
 _END_BYTES: Final = 64
 _NO_REFERER: Final = Refusal(
@@ -171,9 +172,9 @@ def _judge_kind(response: requests.Response, first_bytes: bytes) -> None:
 
 
 def _is_html(response: requests.Response, first_bytes: bytes) -> bool:
-    start = first_bytes.lstrip()[:1000].lower()
-    if start.startswith(b"{"):
+    if first_bytes.lstrip().startswith(_DATA_STARTS):
         return False
+    start = first_bytes.lstrip()[:1000].lower()
     declared = response.headers.get("Content-Type", "").lower().startswith("text/html")
     return declared or (start.startswith(b"<") and (b"<!doctype html" in start or b"<html" in start))
 

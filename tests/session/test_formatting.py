@@ -7,6 +7,7 @@ import pytest
 import requests
 from made_responses import made_response
 
+from astrometry_client.session.files import streamed_form
 from astrometry_client.session.formatting import (
     format_request,
     format_response,
@@ -110,6 +111,14 @@ def test_uploaded_bytes_are_counted_not_shown():
         prepared(files={"file": ("m31.fits", b"\0" * 99)})
     )
     assert "BytesIO" in format_request(prepared(data=io.BytesIO(b"abc")))
+
+
+def test_streamed_upload_is_named_without_its_session_key():
+    form = streamed_form({"request-json": json.dumps({"session": KEY})}, {"file": ("m31.fits", b"x" * 99)})
+    sent = prepared(data=form)
+    assert secrets_of(sent) == (KEY,)
+    assert "m31.fits" in format_request(sent)
+    assert KEY not in format_request(sent)
 
 
 def reply(body: bytes, **kwargs) -> requests.Response:

@@ -299,6 +299,11 @@ def test_usable_reply_is_accepted(path, body):
     judge(made_response(path, body))
 
 
+@pytest.mark.parametrize(("path", "body"), [("/wcs_file/1", FITS), ("/annotated_display/1", PNG)])
+def test_data_is_data_even_if_it_is_declared_as_a_page(path, body):
+    judge(made_response(path, body, headers={"Content-Type": "text/html"}))
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
