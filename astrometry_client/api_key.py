@@ -112,7 +112,7 @@ def _from_config_file(path: Path, host: str) -> str | None:
 def _from_astroquery() -> str | None:
     # Read only if the program uses astroquery anyway: importing it here would cost seconds.
     astroquery = sys.modules.get("astroquery.astrometry_net")
-    return (astroquery.conf.api_key or None) if astroquery else None
+    return str(astroquery.conf.api_key) or None if astroquery else None
 
 
 def _warn_if_others_can_read(path: Path) -> None:

@@ -25,7 +25,9 @@ _LOCK_WAIT_S = 60.0
 
 def login_request(server: str, *, api_key: str) -> PostRequest[str]:
     """Return the request that answers a session key."""
-    return PostRequest(f"{server}/api/login", payload={"apikey": api_key}, read=reading(_session_key))
+    return PostRequest(
+        f"{server}/api/login", payload={"apikey": api_key}, read=reading(_session_key), idempotent=True
+    )
 
 
 def _session_key(document: Any) -> str:

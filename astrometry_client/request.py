@@ -70,10 +70,13 @@ class PostRequest(Request[T]):
         What goes into `request-json`.
     file
         Name on the server and path of a file to send along; streamed from disk.
+    idempotent
+        Whether sending it twice changes nothing at the server, so that it may be repeated like a GET.
     """
 
     payload: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
     file: tuple[str, Path] | None = attrs.field(default=None, kw_only=True)
+    idempotent: bool = attrs.field(default=False, kw_only=True)
 
     def make(self, session: ClientSession | None = None) -> T:
         """Send the request and return what its reply means; see `Request.make`."""
@@ -82,7 +85,10 @@ class PostRequest(Request[T]):
     def _post(self, session: ClientSession | None, payload: Mapping[str, Any]) -> T:
         form = {"request-json": json.dumps(payload)}
         files = {"file": self.file} if self.file else None
-        return self.read((session or get_local_session()).request("POST", self.url, data=form, files=files))
+        reply = (session or get_local_session()).request(
+            "POST", self.url, data=form, files=files, idempotent=self.idempotent
+        )
+        return self.read(reply)
 
 
 @attrs.frozen

@@ -1,8 +1,11 @@
 """Fixtures every test may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from astrometry_client.server.run import LocalServer
 
 
 @pytest.fixture(autouse=True)
@@ -17,3 +20,10 @@ def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     for name in ("AN_API_KEY", "DRY_RUN_ENABLED", "DRY_RUN_WRITE_ONLY", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def nova() -> Iterator[LocalServer]:
+    """Run one embedded server, with its real solver, for all tests that need one."""
+    with LocalServer() as server:
+        yield server

@@ -142,26 +142,26 @@ class FaultyServer:
         if head is None:
             return False
         arrival = _parse(head, number)
-        answer = self._next_answer(arrival)
-        if answer.fault is Fault.RESET_BEFORE:
+        scripted = self._next_scripted()
+        if scripted and scripted.fault is Fault.RESET_BEFORE:
             self.arrivals.append(arrival)
             return _reset(connection)
         _receive(connection, len(head))
         if arrival.headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.arrivals.append(attrs.evolve(arrival, body=_read_body(connection, arrival.body_length)))
-        if answer.fault is Fault.RESET_AFTER:
+        arrival = attrs.evolve(arrival, body=_read_body(connection, arrival.body_length))
+        self.arrivals.append(arrival)
+        answer = scripted or (self.responder and self.responder(arrival)) or self.default
+        if answer.fault in {Fault.RESET_BEFORE, Fault.RESET_AFTER}:
             return _reset(connection)
         if answer.fault is Fault.HANG:
             self._closed.wait()
             return False
         return self._send(connection, answer, arrival)
 
-    def _next_answer(self, arrival: Arrival) -> Answer:
+    def _next_scripted(self) -> Answer | None:
         with self._lock:
-            if self._script:
-                return self._script.popleft()
-        return (self.responder and self.responder(arrival)) or self.default
+            return self._script.popleft() if self._script else None
 
     def _send(self, connection: socket.socket, answer: Answer, arrival: Arrival) -> bool:
         headers = {"Content-Type": answer.kind, "Content-Length": str(len(answer.body)), **answer.headers}

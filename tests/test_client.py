@@ -1,0 +1,121 @@
+"""The client against a real server with a real solver."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sky
+
+from astrometry_client import flow
+from astrometry_client.client import Client
+from astrometry_client.errors import (
+    InputError,
+    LoginFailedException,
+    SolveTimeout,
+    StatusFailedException,
+    SubmissionFailed,
+    UnreadableFileError,
+)
+from astrometry_client.models import Settings
+from astrometry_client.server.run import LocalServer
+
+VIEW = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0, position_angle_deg=30.0)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("images") / "orion.fits"
+    path.write_bytes(sky.render(VIEW, np.random.default_rng(1)).fits_bytes())
+    return path
+
+
+@pytest.fixture
+def client(nova: LocalServer) -> Client:
+    return Client(nova.api_key, base_url=nova.url)
+
+
+def test_solution_agrees_with_the_truth(client: Client, image: Path) -> None:
+    solution = client.solve(image)
+    truth = VIEW.truth(top_down=False)
+    assert solution.name == "orion.fits"
+    assert solution.calibration.ra_deg == pytest.approx(truth["ra"], abs=0.25)
+    assert solution.calibration.dec_deg == pytest.approx(truth["dec"], abs=0.25)
+    assert solution.calibration.pixel_scale_arcsec == pytest.approx(truth["pixscale"], rel=1e-3)
+    turn = solution.calibration.orientation_deg - truth["orientation"]
+    assert (turn + 180) % 360 - 180 == pytest.approx(0, abs=0.1)
+    assert solution.calibration.parity == truth["parity"]
+
+
+def test_wcs_puts_the_stars_where_they_are(client: Client, image: Path) -> None:
+    wcs = client.solve(image).wcs()
+    centre = wcs.pixel_to_world((VIEW.width_px - 1) / 2, (VIEW.height_px - 1) / 2)
+    assert centre.ra.deg == pytest.approx(83.8, abs=0.05)
+    assert centre.dec.deg == pytest.approx(-1.0, abs=0.05)
+
+
+def test_annotations_name_the_bright_stars_in_their_places(client: Client, image: Path) -> None:
+    objects = {name: found for found in client.annotations(client.solve(image)) for name in found.names}
+    place = VIEW.to_pixels(np.array([[83.8582, 5.9461 - 7.148]]))[0]  # Alnilam: 05 36 12.8 -01 12 07
+    alnilam = next(found for name, found in objects.items() if "Alnilam" in name)
+    assert (alnilam.x_px, alnilam.y_px) == pytest.approx(tuple(place), abs=12)
+
+
+def test_threads_share_a_client(client: Client, image: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        solutions = list(pool.map(client.solve, [image] * 4))
+    assert len({solution.submission_id for solution in solutions}) == 4
+    assert {round(solution.calibration.ra_deg, 3) for solution in solutions} == {
+        round(solutions[0].calibration.ra_deg, 3)
+    }
+
+
+def test_every_step_is_told(client: Client, image: Path) -> None:
+    stages: list[flow.Stage] = []
+    client.solve(image, on_step=lambda effect: stages.append(effect.stage))
+    assert stages[0] == "uploading"
+    assert stages[-1] == "fetching"
+
+
+def test_settings_of_an_upload_replace_those_of_the_client(client: Client, image: Path) -> None:
+    client.settings = Settings(scale_units="arcsecperpix", scale_lower=1, scale_upper=2)
+    with pytest.raises(StatusFailedException) as caught:
+        client.solve(image)
+    assert caught.value.job_id
+    assert client.solve(image, Settings()).calibration.parity == -1
+
+
+def test_late_solve_can_be_resumed(client: Client, image: Path) -> None:
+    with pytest.raises(SolveTimeout) as caught:
+        client.solve(image, timeout_s=1e-6)
+    assert caught.value.submission_id
+
+
+def test_rejected_image_carries_the_servers_words(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "cut.fits").write_bytes(b"SIMPLE  =                    T")
+    with pytest.raises(SubmissionFailed) as caught:
+        client.solve(tmp_path / "cut.fits")
+    assert caught.value.server_message
+    assert caught.value.submission_id
+
+
+def test_wrong_key_is_refused(nova: LocalServer, image: Path) -> None:
+    with pytest.raises(LoginFailedException):
+        Client("wrong", base_url=nova.url).solve(image)
+
+
+@pytest.mark.parametrize("url", ["nova.astrometry.net", "ftp://nova.example", "http://", ""])
+def test_bad_address_is_refused(url: str) -> None:
+    with pytest.raises(InputError, match="base_url"):
+        Client("key", base_url=url)
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, float("nan")])
+def test_bad_time_out_is_refused(client: Client, image: Path, timeout_s: float) -> None:
+    with pytest.raises(InputError, match="timeout_s"):
+        client.solve(image, timeout_s=timeout_s)
+
+
+def test_missing_file_is_refused(client: Client) -> None:
+    with pytest.raises(UnreadableFileError):
+        client.solve("nowhere.fits")
