@@ -1,11 +1,10 @@
 """A worker process: `python -m astrometry_client.server.worker`.
 
 Standard input brings the settings and then tasks, one JSON document a line; standard
-output takes one reply a line. When the input ends, or the parent dies, everything that
-was started here ends too.
+output takes one reply a line. When the input ends, because the server wishes it or is dead,
+this process and everything it started end too.
 """
 
-import ctypes
 import importlib
 import json
 import os
@@ -23,14 +22,10 @@ from .settings import ServerSettings
 if TYPE_CHECKING:
     from .solving import Solving
 
-PR_SET_PDEATHSIG = 1
-"""Linux `prctl(2)`: the signal to get when the parent dies."""
-
 
 def limit(settings: ServerSettings) -> None:
-    """Bind this process to its parent's life and to its share of memory."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Keep this process to its share of memory."""
+    if sys.platform == "linux":  # elsewhere the limit is not enforced, or cannot be set
         resource.setrlimit(resource.RLIMIT_AS, (settings.memory_bytes, settings.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

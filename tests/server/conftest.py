@@ -1,94 +1,28 @@
-"""A server with a toy engine, and the few calls the tests need."""
+"""A server with a toy engine."""
 
-import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
-import requests
+from live_server import Api, OpenDatabase
 
+from astrometry_client.server.database import Database
 from astrometry_client.server.run import LocalServer
 
-DEADLINE_S = 30.0
 
+@pytest.fixture
+def open_database(tmp_path: Path) -> Iterator[OpenDatabase]:
+    """Open the same file, as often as wished."""
+    opened = []
 
-@attrs.frozen
-class Api:
-    """A logged-in user of a server."""
+    def open_once() -> Database:
+        opened.append(Database(tmp_path / "server.sqlite"))
+        return opened[-1]
 
-    url: str
-    session_key: str
-
-    @classmethod
-    def login(cls, url: str, api_key: str) -> "Api":
-        return cls(url, cls(url, "").call("login", {"apikey": api_key}).json()["session"])
-
-    def call(self, path: str, document: dict[str, Any], **more: Any) -> requests.Response:
-        data = {"request-json": json.dumps(document)}
-        return requests.post(f"{self.url}/api/{path}", data=data, timeout=DEADLINE_S, **more)
-
-    def get(self, path: str) -> requests.Response:
-        return requests.get(f"{self.url}/{path}", timeout=DEADLINE_S)
-
-    def upload(self, content: bytes, name: str = "image.fits", **options: Any) -> int:
-        reply = self.call("upload", {"session": self.session_key, **options}, files={"file": (name, content)})
-        return int(reply.json()["subid"])
-
-    def upload_sources(self, count: int, **options: Any) -> int:
-        listed = {"x": list(range(1, count + 1)), "y": list(range(1, count + 1)), **options}
-        reply = self.call("upload", {"session": self.session_key, **listed})
-        return int(reply.json()["subid"])
-
-    def submission(self, submission_id: int) -> dict[str, Any]:
-        return dict(self.get(f"api/submissions/{submission_id}").json())
-
-    def status(self, job_id: int) -> str:
-        return str(self.get(f"api/jobs/{job_id}").json()["status"])
-
-    def until(self, submission_id: int, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        return until(lambda: self.submission(submission_id), reached)
-
-    def read(self, submission_id: int) -> dict[str, Any]:
-        return self.until(submission_id, lambda document: document["processing_finished"] != "None")
-
-    def ended(self, submission_id: int) -> list[str]:
-        """Return the final status of every job of a submission."""
-        jobs = self.until(submission_id, lambda document: document["jobs"] and None not in document["jobs"])
-        return [
-            until(lambda job=job: self.status(job), {"success", "failure"}.__contains__)
-            for job in jobs["jobs"]
-        ]
-
-    def solve(self, submission_id: int) -> int:
-        """Return the job of a submission that is solved."""
-        assert self.ended(submission_id) == ["success"]
-        return int(self.submission(submission_id)["jobs"][0])
-
-
-def until(look: Callable[[], Any], reached: Callable[[Any], Any]) -> Any:
-    """Return what is seen when it is as wished."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not reached(seen := look()):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.01)
-    return seen
-
-
-def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that ended but was not asked for its status does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    yield open_once
+    for database in opened:
+        database.close()
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +30,7 @@ def toy_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Let worker processes find the toy engines; return where these leave their notes."""
     folder = tmp_path_factory.mktemp("toys")
     with pytest.MonkeyPatch.context() as patch:
-        here = str(Path(__file__).parent)
+        here = str(Path(__file__).parents[1])
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])))
         patch.setenv("TOY_DIR", str(folder))
         yield folder

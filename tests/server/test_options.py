@@ -1,0 +1,54 @@
+"""Options are read as nova reads them: lists, numbers, texts of numbers; anything else breaks."""
+
+import pytest
+
+from astrometry_client.server.options import read_options, read_sources
+from astrometry_client.server.wire import ApiError, PageError
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "read"),
+    [
+        ("scale_lower", "0.5", 0.5),
+        ("scale_upper", float("inf"), "inf"),
+        ("center_ra", 0, 0.0),
+        ("tweak_order", "3", 3),
+        ("downsample_factor", 2.7, 2.7),
+        ("parity", 7, 7),
+        ("crpix_center", True, True),
+        ("use_sextractor", "false", True),
+        ("publicly_visible", "n", "n"),
+    ],
+)
+def test_option_is_read(name: str, given: object, read: object) -> None:
+    assert read_options({name: given, "no_such_option": 1, "listed": True}) == {name: read}
+
+
+@pytest.mark.parametrize("value", [None, "abc", [], {}])
+@pytest.mark.parametrize("name", ["scale_lower", "center_dec", "parity", "image_width"])
+def test_number_that_is_none_breaks_as_on_nova(name: str, value: object) -> None:
+    with pytest.raises(PageError) as caught:
+        read_options({name: value})
+    assert caught.value.status == 500
+    assert name in caught.value.detail
+
+
+@pytest.mark.parametrize("value", [-1, 2**31, 10**400, float("nan"), float("inf")])
+def test_count_out_of_range_breaks_as_on_nova(value: float) -> None:
+    with pytest.raises(PageError):
+        read_options({"image_height": value})
+
+
+def test_sources_become_two_columns() -> None:
+    assert read_sources({"x": [1, "2.5"], "y": ["3", 4e-3]}) == "1.0 3.0\n2.5 0.004\n"
+
+
+@pytest.mark.parametrize("document", [{}, {"x": [1]}, {"y": [1]}])
+def test_both_lists_are_needed(document: dict[str, object]) -> None:
+    assert read_sources(document) is None
+
+
+@pytest.mark.parametrize("document", [{"x": 1, "y": 1}, {"x": ["a"], "y": ["b"]}, {"x": [None], "y": [1]}])
+def test_lists_of_other_things_are_refused(document: dict[str, object]) -> None:
+    with pytest.raises(ApiError, match="should be lists of floats"):
+        read_sources(document)

@@ -1,0 +1,145 @@
+"""Nothing in the queue is lost, and nothing is done twice."""
+
+import pytest
+from live_server import OpenDatabase
+
+from astrometry_client.server.accounts import Accounts
+from astrometry_client.server.database import Database
+from astrometry_client.server.queue import FoundImage, Queue, ReadTask, Solved, SolveTask
+from astrometry_client.server.records import Records
+
+SOLVED = Solved(
+    {"ra": 1.0, "dec": 2.0, "radius": 3.0, "pixscale": 4.0, "orientation": 5.0, "parity": 1.0}, [], b""
+)
+
+
+@pytest.fixture
+def database(open_database: OpenDatabase) -> Database:
+    database = open_database()
+    Accounts(database, session_s=1.0).new_key("someone")
+    return database
+
+
+@pytest.fixture
+def queue(database: Database) -> Queue:
+    return Queue(database)
+
+
+@pytest.fixture
+def records(database: Database) -> Records:
+    return Records(database)
+
+
+def submit(queue: Queue) -> int:
+    return queue.submit(1, sha1="abc", filename="a.fits", options={"parity": 1})
+
+
+def submit_images(queue: Queue, *names: str) -> int:
+    submission_id = submit(queue)
+    queue.take()
+    queue.finish_reading(submission_id, [FoundImage("abc", name, f"field of {name}") for name in names])
+    return submission_id
+
+
+def test_empty_queue_gives_nothing(queue: Queue) -> None:
+    assert queue.take() is None
+
+
+def test_submission_is_read_once(queue: Queue) -> None:
+    submission_id = submit(queue)
+    assert queue.take() == ReadTask(submission_id, "abc", "a.fits", {"parity": 1})
+    assert queue.take() is None
+
+
+def test_every_image_is_solved_once(queue: Queue) -> None:
+    submit_images(queue, "a", "b")
+    taken = [queue.take(), queue.take(), queue.take()]
+    assert taken == [
+        SolveTask(1, "abc", "field of a", {"parity": 1}),
+        SolveTask(2, "abc", "field of b", {"parity": 1}),
+        None,
+    ]
+
+
+def test_submission_is_finished_before_it_has_a_job(queue: Queue, records: Records) -> None:
+    submission_id = submit(queue)
+    assert states(records, submission_id) == (True, True, [])
+    queue.take()
+    assert states(records, submission_id) == (False, True, [])
+    queue.finish_reading(submission_id, [FoundImage("abc", "a", "")])
+    assert states(records, submission_id) == (False, False, [None])
+    queue.take()
+    assert states(records, submission_id) == (False, False, [1])
+
+
+def states(records: Records, submission_id: int) -> tuple[bool, bool, list[int | None]]:
+    document = records.submission(submission_id) or {}
+    times = [document[key] == "None" for key in ("processing_started", "processing_finished")]
+    return times[0], times[1], document["jobs"]
+
+
+def test_job_goes_through_novas_states(queue: Queue, records: Records) -> None:
+    submission_id = submit_images(queue, "a")
+    queue.take()
+    assert records.status(1) == "solving"
+    queue.recover()
+    assert records.status(1) == "processing"
+    queue.take()
+    queue.solved(1, SOLVED)
+    assert records.status(1) == "success"
+    assert (records.submission(submission_id) or {})["job_calibrations"] == [[1, 1]]
+
+
+def test_work_of_an_ended_server_is_taken_again_under_its_old_id(
+    queue: Queue, open_database: OpenDatabase
+) -> None:
+    submit_images(queue, "a")
+    begun = queue.take()
+    read_again = submit(queue)
+    queue.take()
+    later = Queue(open_database())
+    later.recover()
+    assert later.take() == ReadTask(read_again, "abc", "a.fits", {"parity": 1})
+    assert later.take() == begun
+    assert later.take() is None
+
+
+def test_ended_work_is_not_taken_again(queue: Queue) -> None:
+    submit_images(queue, "a", "b")
+    for end in (lambda: queue.solved(1, SOLVED), lambda: queue.failed(2, "no match")):
+        queue.take()
+        end()
+    submission_id = submit(queue)
+    queue.take()
+    queue.reject(submission_id, "no image")
+    queue.recover()
+    assert queue.take() is None
+
+
+def test_crashed_work_is_repeated_once(queue: Queue, records: Records) -> None:
+    submission_id = submit_images(queue, "a")
+    job = queue.take()
+    assert isinstance(job, SolveTask)
+    queue.crashed(job, "it died")
+    assert queue.take() == job
+    queue.crashed(job, "it died")
+    assert (queue.take(), records.status(job.job_id)) == (None, "failure")
+    assert "error_message" not in (records.submission(submission_id) or {})
+
+
+def test_submission_that_crashes_its_reader_ends_with_a_message(queue: Queue, records: Records) -> None:
+    submission_id = submit(queue)
+    for _ in range(2):
+        task = queue.take()
+        assert isinstance(task, ReadTask)
+        queue.crashed(task, "it died")
+    assert queue.take() is None
+    assert (records.submission(submission_id) or {})["error_message"] == "it died"
+
+
+def test_jobs_belong_to_their_user(queue: Queue, records: Records, database: Database) -> None:
+    Accounts(database, session_s=1.0).new_key("another")
+    submit_images(queue, "a", "b")
+    queue.take()
+    queue.take()
+    assert (records.jobs_of(1), records.jobs_of(2)) == ([1, 2], [])

@@ -1,0 +1,81 @@
+"""A solve that goes wrong takes nothing with it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_server import Api, alive, children, until
+from toy_engines import DEADLY, DEADLY_ONCE, ENDLESS, GREEDY, SOLVED
+
+from astrometry_client.server.run import LocalServer
+
+
+@pytest.fixture
+def notes(toy_dir: Path) -> Path:
+    for note in toy_dir.iterdir():
+        note.unlink()
+    return toy_dir
+
+
+@pytest.fixture
+def hasty(toy_dir: Path) -> Iterator[Api]:
+    with LocalServer(engine="toy_engines:toy", workers=1, solve_timeout_s=1.5) as running:
+        yield Api.login(running.url, running.api_key)
+
+
+def solving(notes: Path) -> tuple[int, int]:
+    """Return the ids of the process that solves, and of its helper."""
+    until((notes / "helper").exists, bool)
+    helper = until((notes / "helper").read_text, bool)
+    return int((notes / "solving").read_text().split()[-1]), int(helper)
+
+
+def serves_on(api: Api) -> bool:
+    return api.ended(api.upload_sources(SOLVED)) == ["success"]
+
+
+def test_process_killed_once_is_replaced_and_the_job_repeated(api: Api, notes: Path) -> None:
+    assert api.ended(api.upload_sources(DEADLY_ONCE)) == ["success"]
+
+
+def test_job_that_kills_its_process_twice_fails(api: Api, notes: Path) -> None:
+    assert api.ended(api.upload_sources(DEADLY)) == ["failure"]
+    assert len((notes / "deadly").read_text().split()) == 2
+    assert serves_on(api)
+
+
+def test_job_killed_from_outside_is_repeated(api: Api, server: LocalServer, notes: Path) -> None:
+    submission_id = api.upload_sources(ENDLESS)
+    for _ in range(2):
+        worker, helper = solving(notes)
+        (notes / "helper").unlink()
+        os.kill(worker, signal.SIGKILL)
+        until(lambda helper=helper: alive(helper), lambda lives: not lives)
+    assert api.ended(submission_id) == ["failure"]
+    assert serves_on(api)
+
+
+def test_job_that_takes_too_long_fails_and_leaves_no_process(hasty: Api, notes: Path) -> None:
+    assert hasty.ended(hasty.upload_sources(ENDLESS)) == ["failure"]
+    worker, helper = solving(notes)
+    until(lambda: alive(worker) or alive(helper), lambda lives: not lives)
+    assert serves_on(hasty)
+
+
+def test_job_that_takes_too_much_memory_fails(api: Api) -> None:
+    assert api.ended(api.upload_sources(GREEDY)) == ["failure"]
+    assert serves_on(api)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_ended_server_leaves_no_process(notes: Path, toy_dir: Path, number: signal.Signals) -> None:
+    with LocalServer(engine="toy_engines:toy", workers=1) as running:
+        assert running.pid
+        api = Api.login(running.url, running.api_key)
+        api.upload_sources(ENDLESS)
+        processes = [running.pid, *solving(notes)]
+        assert processes[1] in children(running.pid)
+        os.kill(running.pid, number)
+        until(lambda: [pid for pid in processes if alive(pid)], lambda left: not left)
