@@ -1,10 +1,10 @@
 """The session layer: everything that touches the network."""
 
-from astrometry_client.session.caching import CacheInfo, cache_info, cache_path
+from astrometry_client.session.caching import CacheInfo, cache_info, cache_path, clear_cache
 from astrometry_client.session.client_session import ClientSession
 from astrometry_client.session.dry_run import MockResponse, is_dry_run_enabled
 from astrometry_client.session.formatting import format_request, format_response
-from astrometry_client.session.local import clear_cache, delete, get, get_local_session, post, put
+from astrometry_client.session.local import delete, get, get_local_session, post, put
 from astrometry_client.session.loopback import is_loopback
 from astrometry_client.session.timeouts import RequestTimeout
 

@@ -4,11 +4,12 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import requests
 from pyrate_limiter import Rate
 from requests.adapters import HTTPAdapter
+from requests.hooks import default_hooks, dispatch_hook
 from requests_cache.backends.base import BaseCache
 from requests_cache.policy import CacheSettings
 from requests_cache.session import CacheMixin
@@ -240,10 +241,16 @@ class ClientSession(  # type: ignore[misc]
         ):
             # Past the cache layer, which would read the whole body of a request to make a key of it.
             response = super(CacheMixin, self).send(request, stream=stream, **wire)
+            response.from_cache = False  # type: ignore[attr-defined]
             log_request(request, response.status_code, started_s)
             return response
+        # The cache layer calls hooks for each reply, those below for the ones from the wire: once will do.
+        looked_up = request
+        if request.hooks.get("response"):
+            looked_up = request.copy()
+            looked_up.hooks = default_hooks()
         response = super().send(
-            request,
+            looked_up,
             expire_after=expire_after,
             only_if_cached=only_if_cached,
             refresh=refresh,
@@ -256,7 +263,10 @@ class ClientSession(  # type: ignore[misc]
                 url=redact_url(request.url),
             )
         log_request(request, response.status_code, started_s, "cached" if response.from_cache else "")
-        return response
+        return cast(
+            requests.Response,
+            dispatch_hook("response", request.hooks, response),  # type: ignore[no-untyped-call]
+        )
 
     download = download
 

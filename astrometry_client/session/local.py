@@ -6,10 +6,9 @@ from typing import Any, cast
 
 import requests
 
-from astrometry_client.session import caching
 from astrometry_client.session.client_session import ClientSession
 
-__all__ = ["clear_cache", "delete", "get", "get_local_session", "post", "put"]
+__all__ = ["delete", "get", "get_local_session", "post", "put"]
 
 _local = threading.local()
 
@@ -48,11 +47,6 @@ def put(url: str, *, session: ClientSession | None = None, **kwargs: Any) -> req
 def delete(url: str, *, session: ClientSession | None = None, **kwargs: Any) -> requests.Response:
     """Return the judged reply to a DELETE; see `ClientSession.request`."""
     return _request("DELETE", url, session, kwargs)
-
-
-def clear_cache() -> None:
-    """Forget every reply stored for this user."""
-    caching.clear_cache()
 
 
 def _request(

@@ -107,6 +107,7 @@ class ReplyStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._finalizer: weakref.finalize[..., ReplyStore] | None = None
+        self._inode = 0
         self._rests_until = 0.0
         self._used: dict[str, float] = {}
         self._unchecked_bytes: float = max_size_bytes
@@ -127,7 +128,7 @@ class ReplyStore:
         url, status, reason, headers, encoding, created, expires, is_file, size, body = row
         if is_file:
             body = self.folder / key
-            if not body.is_file() or body.stat().st_size != size - _ROW_BYTES:
+            if _size_bytes(body) != size - _ROW_BYTES:
                 self.delete([key])
                 return None
         self._used[key] = self._clock()
@@ -233,6 +234,7 @@ class ReplyStore:
             private_folder(self.path.parent)
             # SQLite gives its side files the rights of the main one.
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._inode = os.fstat(descriptor).st_ino
             os.close(descriptor)
             self.path.chmod(0o600)
             connection = sqlite3.connect(
@@ -261,6 +263,9 @@ class ReplyStore:
     def _set_aside(self) -> Path:
         aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
         with contextlib.suppress(OSError):
+            # Another process may have done so, and begun a new file.
+            if self.path.stat().st_ino != self._inode:
+                return aside
             self.path.rename(aside)
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(OSError):
@@ -310,6 +315,13 @@ class ReplyStore:
     def _remove_bodies(self, keys: list[str]) -> None:
         for key in keys:
             (self.folder / key).unlink(missing_ok=True)
+
+
+def _size_bytes(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
