@@ -169,9 +169,10 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing(image: Path) -> None:
         environment = {**os.environ, "ASTROMETRY_API_KEY": "anything"}
         process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
         # The login has arrived, so the command now waits for the answer.
-        silent.accept()[0].recv(1)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        with silent.accept()[0] as connection:
+            connection.recv(1)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=30)
     assert process.returncode == 130
     assert told.strip().splitlines()[-1] == "astrometry-client: Interrupted."
     assert [path.name for path in image.parent.iterdir()] == ["orion.png"]

@@ -36,7 +36,12 @@ class Solution:
         """Return the WCS, distortion included, as an astropy WCS. Needs astropy."""
         from astropy.wcs import WCS
 
-        return WCS(self.header())
+        header = self.header()
+        # A file without data has no axes, and astropy warns that its WCS has two.
+        del header["NAXIS"]
+        wcs = WCS(header)
+        wcs.pixel_shape = (header["IMAGEW"], header["IMAGEH"])
+        return wcs
 
     def write_wcs(self, path: Path) -> Path:
         """Write the WCS as a FITS file, whole or not at all, and return its path."""
