@@ -200,3 +200,10 @@ def test_demo_leaves_image_wcs_and_picture(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].startswith("Solved orion.jpg in ")
     left = {path.name for path in (tmp_path / "astrometry-demo").iterdir()}
     assert left == {"orion.jpg", "orion.wcs", "orion.stars.png"}
+
+
+def test_cache_tells_its_size_and_place_and_forgets(tmp_path: Path) -> None:
+    place = {"ASTROMETRY_CACHE_DIR": str(tmp_path / "mine")}
+    assert run("cache", "path", folder=tmp_path, **place).stdout.startswith(str(tmp_path / "mine"))
+    assert json.loads(run("cache", "info", "--json", folder=tmp_path, **place).stdout)["replies"] == 0
+    assert run("cache", "clear", folder=tmp_path, **place).stdout.startswith("0 replies forgotten")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from astrometry_client.cli.cache import cache
 from astrometry_client.cli.demo import demo
 from astrometry_client.cli.exit_codes import exit_code, message, table
 from astrometry_client.cli.serve import serve
@@ -36,5 +37,5 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (solve, serve, demo):
+for command in (solve, serve, demo, cache):
     main.add_command(command)

@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import attrs
-from rich.table import Table
 
 from astrometry_client.cli.outputs import Outputs
 from astrometry_client.models import Calibration, Solution
@@ -24,15 +23,12 @@ def as_document(solution: Solution, outputs: Outputs, *, seconds: float) -> dict
     }
 
 
-def as_table(solution: Solution, outputs: Outputs) -> Table:
-    """Return the solution as a table for people."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for row in _rows(solution.calibration):
-        table.add_row(*row)
-    table.add_row("WCS", str(outputs.wcs))
+def as_lines(solution: Solution, outputs: Outputs) -> str:
+    """Return the solution as lines for people."""
+    rows = [*_rows(solution.calibration), ("WCS", str(outputs.wcs))]
     if outputs.picture:
-        table.add_row("Picture", str(outputs.picture))
-    return table
+        rows.append(("Picture", str(outputs.picture)))
+    return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 
 def _rows(calibration: Calibration) -> list[tuple[str, str]]:
@@ -42,7 +38,7 @@ def _rows(calibration: Calibration) -> list[tuple[str, str]]:
         ("Field size", _field_size(calibration)),
         ("Pixel scale", f"{calibration.pixel_scale_arcsec:.4g} arcsec/pixel"),
         ("Orientation", f"up is {calibration.orientation_deg:.2f}° east of north"),
-        ("Parity", f"{calibration.parity:+d}"),
+        ("Parity", f"{calibration.parity:+d} (sign of the determinant of the CD matrix)"),
     ]
 
 

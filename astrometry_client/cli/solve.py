@@ -13,7 +13,7 @@ from rich.console import Console
 from astrometry_client.cli.extras import needs_server
 from astrometry_client.cli.outputs import Outputs
 from astrometry_client.cli.progress import stage_line
-from astrometry_client.cli.report import as_document, as_table
+from astrometry_client.cli.report import as_document, as_lines
 from astrometry_client.cli.settings_options import settings_from, settings_options
 from astrometry_client.client import Client
 from astrometry_client.config import DEFAULTS
@@ -31,7 +31,14 @@ from astrometry_client.session import is_dry_run_enabled
 )
 @click.option("--picture", is_flag=True, help="Draw the image with the named stars, beside the image.")
 @click.option("--overwrite", is_flag=True, help="Replace results that exist.")
-@click.option("--timeout", "timeout_s", type=float, default=DEFAULTS.solve_timeout_s, show_default=True)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=float,
+    default=DEFAULTS.solve_timeout_s,
+    show_default=True,
+    help="Seconds to wait.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of a table.")
 @settings_options
 def solve(file: Path, *, server_url: str | None, local: bool, **options: Any) -> None:
@@ -58,15 +65,14 @@ def solve_and_report(client: Client, outputs: Outputs, *, timeout_s: float, as_j
     if as_json:
         click.echo(json.dumps(as_document(solution, outputs, seconds=seconds)))
         return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(as_table(solution, outputs))
+    click.echo(as_lines(solution, outputs))
     stars = f", {drawn} named stars drawn" if drawn is not None else ""
     end = (
         "Dry run: nothing was sent, nothing was written"
         if dry
         else f"Solved {name} in {seconds:.1f} s{stars}"
     )
-    console.print(f"{end}.", markup=False)
+    click.echo(f"{end}.")
 
 
 def _client(server_url: str | None, key_file: Path | None) -> Client:
@@ -78,5 +84,6 @@ def local_client() -> Iterator[Client]:
     """Give a client of an embedded server that lives as long as the block."""
     with needs_server():
         from astrometry_client.server.run import LocalServer
+    click.echo("Starting the embedded server.", err=True)
     with LocalServer() as server, Client(server.api_key, base_url=server.url) as client:
         yield client
