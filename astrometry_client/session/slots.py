@@ -10,11 +10,11 @@ from typing import Final, Protocol
 
 import attrs
 
-MARGIN_S: Final = 0.025
+MARGIN_S: Final = 0.030
 """Seconds added to a window, so that requests delayed on their way still keep it when they arrive."""
 
-MARGIN_SHARE: Final = 0.025
-"""Largest part of a window spent on that margin: at least 97.5 % of every rate stays usable."""
+MARGIN_SHARE: Final = 0.03
+"""Largest part of a window spent on that margin: 97 % of every rate stays usable."""
 
 LATE_S: Final = 0.030
 """Seconds after which a missed slot is given up: a machine that slept must not send its queue at once."""

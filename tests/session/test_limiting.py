@@ -78,12 +78,6 @@ def test_every_store_holds_the_limit_in_one_process(bucket_class, tmp_path):
     assert (tmp_path / "r.db").exists() == bool(path)
 
 
-@pytest.mark.parametrize("bucket_class", [RedisBucket, RedisSlots])
-def test_redis_stores_hold_the_limit(bucket_class, redis_client):
-    limiter = make_limiter(per_minute=5, bucket_class=bucket_class, bucket_kwargs={"redis": redis_client})
-    assert granted(limiter) == 5
-
-
 @pytest.mark.parametrize(
     ("bucket_class", "needed"), [(RedisBucket, "redis"), (RedisSlots, "redis"), (PostgresBucket, "pool")]
 )

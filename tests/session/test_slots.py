@@ -13,7 +13,7 @@ from astrometry_client.session.slots import LATE_S, MAX_PENALTY_S, Slot, Window
 from astrometry_client.session.slots_memory import MemorySlots
 
 TWO_A_SECOND = (Window(2, 1.0),)
-STEP = 1.025
+STEP = 1.03
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def waits(store, count, windows=TWO_A_SECOND) -> list[float]:
     ("windows", "expected"),
     [
         ((Window(2, 1.0),), [0, 0, STEP, STEP, 2 * STEP]),
-        ((Window(1, 5.0),), [0, 5.025, 10.05]),
-        ((Window(1, 0.2),), [0, 0.205, 0.41]),
-        ((Window(2, 1.0), Window(3, 60.0)), [0, 0, STEP, 60.025, 60.025, 61.05]),
+        ((Window(1, 5.0),), [0, 5.03, 10.06]),
+        ((Window(1, 0.2),), [0, 0.206, 0.412]),
+        ((Window(2, 1.0), Window(3, 60.0)), [0, 0, STEP, 60.03, 60.03, 61.06]),
         ((Window(1, 1.0), Window(2, 2.0)), [0, STEP, 2 * STEP]),
     ],
 )
@@ -73,7 +73,7 @@ def test_requests_that_leave_together_fit_together(store):
 
 def test_limits_of_two_users_of_one_budget_count_the_same_slots(store):
     assert waits(store, 2, (Window(2, 1.0),)) == [0, 0]
-    assert waits(store, 1, (Window(1, 10.0),)) == [pytest.approx(10.025)]
+    assert waits(store, 1, (Window(1, 10.0),)) == [pytest.approx(10.03)]
 
 
 def test_the_last_slot_can_be_given_back(store):
@@ -192,7 +192,7 @@ def test_a_slot_no_queue_explains_is_pulled_back(store, time):
 
 def test_a_long_queue_is_no_reason_to_pull_anything_back(store):
     slow = (Window(1, 86400.0),)
-    assert waits(store, 300, slow)[-1] == pytest.approx(299 * 86400.025)
+    assert waits(store, 300, slow)[-1] == pytest.approx(299 * 86400.03)
 
 
 def test_the_log_stays_as_short_as_its_longest_window(store, time):

@@ -3,9 +3,11 @@ import itertools
 import pytest
 from arrivals import ManualTime, run_threads
 from hypothesis import HealthCheck, given, settings
+from pyrate_limiter import RedisBucket
 from redis import Redis
 from slot_steps import STEPS, WINDOWS, play
 
+from astrometry_client.session.limiting import make_limiter
 from astrometry_client.session.slots import StoreUnusable, Window
 from astrometry_client.session.slots_memory import MemorySlots
 from astrometry_client.session.slots_redis import RedisSlots
@@ -59,3 +61,9 @@ def test_connections_are_given_back_and_opened_again(redis_client):
     store.reserve("nova", WINDOWS, 1, 0)
     store.close()
     assert store.reserve("nova", WINDOWS, 1, 0).number == 2
+
+
+@pytest.mark.parametrize("bucket_class", [RedisBucket, RedisSlots])
+def test_redis_stores_hold_the_limit(bucket_class, redis_client):
+    limiter = make_limiter(per_minute=5, bucket_class=bucket_class, bucket_kwargs={"redis": redis_client})
+    assert [limiter.try_acquire("nova", blocking=False) for _ in range(6)] == [True] * 5 + [False]
