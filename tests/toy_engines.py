@@ -61,7 +61,7 @@ class Toy:
                 note("deadly_once")
                 os.kill(os.getpid(), signal.SIGKILL)
             case 5:
-                np.ones(1 << 34)
+                np.empty(1 << 30)  # 8 GiB of addresses
         return Match(
             wcs_file=wcs_file(),
             calibration={**CALIBRATION, "pixscale": hints.scale_lower_arcsec or 36.0},

@@ -1,7 +1,7 @@
 """The application: addresses, and what is answered when something is refused."""
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -31,6 +31,10 @@ async def _unknown_path(request: Request, _error: Exception) -> Response:
     return elsewhere(request)
 
 
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return error_page(400, "The request was cut.")  # nobody listens any more
+
+
 async def _broken(_request: Request, _error: Exception) -> Response:
     return error_page(500)
 
@@ -44,6 +48,7 @@ def make_app(service: Service) -> Starlette:
             PageError: _refused,
             TooLarge: _refused,
             UnknownPath: _unknown_path,
+            ClientDisconnect: _gone,
             Exception: _broken,
         },
     )

@@ -26,7 +26,8 @@ def _say(message: dict[str, Any]) -> None:
 
 
 def _stop_with_input() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -77,7 +77,7 @@ class Queue:
                 "INSERT INTO submissions (user_id, sha1, filename, options) VALUES (?, ?, ?, ?) RETURNING id",
                 (user_id, sha1, filename, json.dumps(options)),
             ).fetchone()
-        _log.info("submission %d of user %d: %s", row["id"], user_id, filename)
+        _log.info("submission %d of user %d: %r", row["id"], user_id, filename)
         return int(row["id"])
 
     def recover(self) -> None:

@@ -5,7 +5,7 @@ import importlib.util
 import json
 import logging
 import os
-import select
+import selectors
 import shutil
 import signal
 import subprocess
@@ -34,7 +34,10 @@ START_S = 60.0
 STOP_S = 15.0
 """Longest orderly end of a server before it is killed."""
 
-LAST_WORDS = 2000
+MESSAGES_BYTES = 1 << 20
+"""Messages shown of a local server."""
+
+LAST_WORDS = 300
 """Characters told of what a dead server wrote."""
 
 
@@ -84,7 +87,7 @@ class LocalServer:
     url, api_key
         What a client needs; known inside the block.
     data_dir
-        What the server keeps, its messages (`stderr`) among it.
+        What the server keeps.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -106,6 +109,7 @@ class LocalServer:
             It did not start; the message says why.
         """
         _check_extra()
+        self._stderr = tempfile.TemporaryFile("a+b")
         self.data_dir = Path(tempfile.mkdtemp(prefix="astrometry-server-"))
         try:
             self._start()
@@ -122,16 +126,20 @@ class LocalServer:
         """Process id of the server, inside the block."""
         return self._process.pid if self._process else None
 
+    @property
+    def messages(self) -> str:
+        """What the server has written to standard error, inside the block."""
+        return os.pread(self._stderr.fileno(), MESSAGES_BYTES, 0).decode(errors="replace")
+
     def _start(self) -> None:
         settings = ServerSettings.given(**self._options, host="127.0.0.1", port=0, data_dir=self.data_dir)
-        with (self.data_dir / "stderr").open("wb") as stderr:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "astrometry_client.server.local_child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "astrometry_client.server.local_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            start_new_session=True,
+        )
         ready = self._talk(self._process, settings)
         self.url, self.api_key = ready["url"], ready["api_key"]
 
@@ -140,15 +148,18 @@ class LocalServer:
         with contextlib.suppress(BrokenPipeError):
             said.write(json.dumps(attrs.asdict(settings), default=str).encode() + b"\n")
             said.flush()
-        line = heard.readline() if select.select([heard], [], [], START_S)[0] else b""
-        ready: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {"error": self._last_words()}
+        with selectors.DefaultSelector() as selector:
+            selector.register(heard, selectors.EVENT_READ)
+            line = heard.readline() if selector.select(START_S) else b""
+        ready: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {"error": "it said nothing"}
         if "error" in ready:
-            raise InputError(f"the local server did not start: {ready['error']}")
+            reasons = filter(None, [ready["error"], self._last_words()])
+            raise InputError(f"the local server did not start: {'; '.join(reasons)}")
         return ready
 
     def _last_words(self) -> str:
-        words = (self.data_dir / "stderr").read_text(errors="replace").strip()
-        return words[-LAST_WORDS:] or f"it said nothing for {START_S:g} s"
+        lines = self.messages.strip().splitlines()
+        return lines[-1][:LAST_WORDS] if lines else ""
 
     def _stop(self) -> None:
         process, self._process = self._process, None
@@ -162,6 +173,7 @@ class LocalServer:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             heard.close()
+        self._stderr.close()
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
 

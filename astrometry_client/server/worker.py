@@ -35,8 +35,9 @@ def tasks() -> "queue.SimpleQueue[bytes]":
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def read() -> None:
-        for line in sys.stdin.buffer:
-            lines.put(line)
+        with open(0, "rb", closefd=False) as stdin:
+            for line in stdin:
+                lines.put(line)
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=read, daemon=True).start()

@@ -26,7 +26,7 @@ REPLY_BYTES = 64 << 20
 """Longest reply of a worker: a crowded field has some thousand annotations of 200 bytes."""
 
 PAUSE_S = 1.0
-"""Wait after trouble with the disk, before the queue is asked again."""
+"""Wait after trouble with the disk or the memory, before the next try."""
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """A worker keeps one core busy; numerical libraries would take all of them."""
@@ -37,11 +37,39 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One worker process at a time; a new one is started when it is needed."""
+    """One worker process at a time."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Make sure that there is a process ready for work.
+
+        Raises
+        ------
+        InputError
+            With these settings no work can be done.
+        WorkerDied
+            It ended while it started.
+        """
+        if self._process and self._process.returncode is None:
+            return
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "astrometry_client.server.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            limit=REPLY_BYTES,
+            env={**os.environ, **ONE_THREAD},
+        )
+        hello = await self._ask(attrs.asdict(self._settings))
+        if "refused" in hello:
+            await self.stop()
+            raise InputError(hello["refused"])
 
     async def do(self, task: ReadTask | SolveTask) -> dict[str, Any]:
         """Return what the process answers.
@@ -53,42 +81,18 @@ class Worker:
         TimeoutError
             It took longer than `solve_timeout_s`, and was stopped.
         """
-        process = self._process or await self.start()
         kind = "read" if isinstance(task, ReadTask) else "solve"
+        async with asyncio.timeout(self._settings.solve_timeout_s):
+            return await self._ask({kind: attrs.asdict(task)})
+
+    async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Send one message and return the answer; without one the process is stopped."""
+        process = cast(asyncio.subprocess.Process, self._process)
         try:
-            async with asyncio.timeout(self._settings.solve_timeout_s):
-                reply = await _exchange(process, {kind: attrs.asdict(task)})
+            return await _exchange(process, message)
         except BaseException:
             await self.stop()
             raise
-        return reply
-
-    async def start(self) -> asyncio.subprocess.Process:
-        """Start the process ahead of its first task.
-
-        Raises
-        ------
-        InputError
-            With these settings no work can be done.
-        WorkerDied
-            It ended while it started.
-        """
-        self._process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "astrometry_client.server.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            limit=REPLY_BYTES,
-            env={**os.environ, **ONE_THREAD},
-        )
-        hello = await _exchange(process, attrs.asdict(self._settings))
-        if "refused" in hello:
-            await self.stop()
-            raise InputError(hello["refused"])
-        return process
 
     async def stop(self) -> None:
         """End the process and everything it started."""
@@ -141,7 +145,7 @@ class Pool:
         try:
             await workers[0].start()
         except WorkerDied as error:
-            raise InputError(f"the solver does not start: {error}; see the messages above") from error
+            raise InputError(f"the solver does not start: {error}") from error
         tasks = [asyncio.create_task(self._work(worker)) for worker in workers]
         try:
             yield
@@ -154,6 +158,7 @@ class Pool:
         try:
             while True:
                 news = self._news
+                await _ready(worker)
                 task = await _persist(self._queue.take)
                 if task is None:
                     await news.wait()
@@ -168,7 +173,7 @@ class Pool:
         except TimeoutError:
             reason = f"stopped after {self._settings.solve_timeout_s:g} s"
             await _persist(self._queue.fail, task, reason)
-        except (WorkerDied, OSError) as error:
+        except WorkerDied as error:
             _log.warning("%s", error)
             await _persist(self._queue.crashed, task, str(error))
         else:
@@ -184,6 +189,16 @@ class Pool:
             self._queue.solved(task.job_id, Solved(reply["calibration"], reply["annotations"], wcs))
         else:
             self._queue.fail(task, reply.get("error") or reply["unsolved"])
+
+
+async def _ready(worker: Worker) -> None:
+    """Start a worker, again and again while the machine has no room for it."""
+    while True:
+        try:
+            return await worker.start()
+        except (WorkerDied, InputError, OSError) as error:
+            _log.error("a worker does not start (%s); trying again", error)
+            await asyncio.sleep(PAUSE_S)
 
 
 async def _persist(call: Callable[..., _T], *arguments: object) -> _T:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import io
 import json
+import socket
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import requests
-from live_server import Api
+from live_server import Api, until
 from sky import View, render
 from toy_engines import CALIBRATION, SOLVED, UNSOLVED
 
@@ -122,6 +123,7 @@ def test_key_of_a_failed_login_is_told_to_nobody(api: Api, server: LocalServer) 
     api.call("login", {"apikey": "verysecretkey"})
     requests.post(f"{server.url}/api/login", data={"request-json": '{"apikey": "verysecretkey"'}, timeout=30)
     written = b"".join(path.read_bytes() for path in server.data_dir.glob("*") if path.is_file())
+    written += server.messages.encode()
     for secret in ("verysecretkey", server.api_key, api.session_key):
         assert secret.encode() not in written
 
@@ -180,6 +182,18 @@ def test_large_upload_needs_little_memory(
 def test_form_of_unknown_length_is_not_read_as_on_nova(api: Api) -> None:
     _, reply = send_form(api, size_bytes=1, headers={"Transfer-Encoding": "chunked"})
     assert json.loads(reply) == {"status": "error", "errormessage": "no json"}
+
+
+def test_cut_upload_leaves_nothing(api: Api, server: LocalServer) -> None:
+    head = "POST /api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
+    head += "Content-Type: multipart/form-data; boundary=B\r\n\r\n"
+    part = '--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + "x" * 1000
+    address = urlsplit(api.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall((head + part).encode())
+        until(lambda: list((server.data_dir / "files" / "incoming").iterdir()), bool)
+    until(lambda: list((server.data_dir / "files" / "incoming").iterdir()), lambda left: not left)
+    assert "ClientDisconnect" not in server.messages
 
 
 def test_picture_of_the_sky_is_solved_by_the_real_engine() -> None:
