@@ -23,7 +23,7 @@ def solve(client: Client) -> None:
     calibration = solution.calibration
     print(f"{solution.name}: RA {calibration.ra_deg:.4f}, Dec {calibration.dec_deg:+.4f} degrees")
     print(f"{calibration.pixel_scale_arcsec:.3f} arcsec per pixel")
-    print(solution.wcs().pixel_to_world(0, 0).to_string("hmsdms"))
+    print(solution.wcs().pixel_to_world(0, 0).to_string("hmsdms", precision=1))
 
 
 if "--local" in sys.argv:

@@ -14,6 +14,7 @@ def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     for name in ("CACHE", "STATE", "CONFIG", "DATA"):
+        (home / name.lower()).mkdir()
         monkeypatch.setenv(f"XDG_{name}_HOME", str(home / name.lower()))
     for name in ("API_KEY", "CACHE_DIR", "STATE_DIR"):
         monkeypatch.delenv(f"ASTROMETRY_{name}", raising=False)
