@@ -180,10 +180,10 @@ def render(
     return Picture(pixels=_expose(sky, camera, rng), view=view)
 
 
-def noise(rng: np.random.Generator, *, width_px: int = 800, height_px: int = 600) -> NDArray[np.uint16]:
-    """Return an exposure of an empty sky."""
+def noise(rng: np.random.Generator, *, width_px: int = 800, height_px: int = 600) -> Picture:
+    """Return a picture of a sky without stars."""
     view = View(ra_deg=0.0, dec_deg=0.0, width_deg=10.0, width_px=width_px, height_px=height_px)
-    return _expose(_sky(view, Camera(), rng), Camera(), rng)
+    return Picture(pixels=_expose(_sky(view, Camera(), rng), Camera(), rng), view=view)
 
 
 def _sky(view: View, camera: Camera, rng: np.random.Generator) -> Floats:
@@ -227,6 +227,43 @@ def _add_track(seen: Floats, rng: np.random.Generator) -> None:
     rows = (rng.uniform(0, height) + along * math.sin(angle)).astype(int) % height
     columns = (rng.uniform(0, width) + along * math.cos(angle)).astype(int) % width
     seen[rows, columns] += rng.uniform(2000.0, 15000.0)
+
+
+@attrs.frozen(kw_only=True)
+class Errors:
+    """How far a calibration is from the truth.
+
+    Parameters
+    ----------
+    centre
+        Angle between the centres, in parts of the field's width.
+    scale
+        Relative error of the pixel scale.
+    """
+
+    centre: float
+    scale: float
+    orientation_deg: float
+    parity_right: bool
+
+    @property
+    def right(self) -> bool:
+        """Tell whether this is a solution one can work with."""
+        close = self.centre < 0.01 and self.scale < 0.001 and self.orientation_deg < 0.1
+        return close and self.parity_right
+
+
+def errors(calibration: dict[str, float], view: View, *, top_down: bool) -> Errors:
+    """Return how far this calibration is from what the view truly shows."""
+    truth = view.truth(top_down=top_down)
+    turned = calibration["orientation"] - truth["orientation"]
+    apart_deg = angle_between_deg((calibration["ra"], calibration["dec"]), (truth["ra"], truth["dec"]))
+    return Errors(
+        centre=apart_deg / view.width_deg,
+        scale=abs(calibration["pixscale"] / truth["pixscale"] - 1.0),
+        orientation_deg=abs((turned + 180.0) % 360.0 - 180.0),
+        parity_right=calibration["parity"] == truth["parity"],
+    )
 
 
 def angle_between_deg(first: tuple[float, float], second: tuple[float, float]) -> float:

@@ -1,9 +1,12 @@
 """Read the pixels of an image file of any kind the server accepts."""
 
 import bz2
+import contextlib
 import gzip
 import io
+import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,16 @@ def is_fits(data: bytes) -> bool:
     return data.startswith(b"SIMPLE  =")
 
 
+@contextlib.contextmanager
+def open_fits(data: bytes) -> Iterator[fits.HDUList]:
+    """Open a FITS file held in memory. What astropy only warns of is let pass."""
+    with (
+        warnings.catch_warnings(action="ignore"),
+        fits.open(io.BytesIO(data), memmap=False, ignore_missing_end=True) as hdus,
+    ):
+        yield hdus
+
+
 def read_pixels(data: bytes, *, name: str) -> Pixelmap:
     """Return the brightness of every pixel of a FITS, JPEG, PNG, TIFF or other picture.
 
@@ -101,7 +114,7 @@ def _reason(error: Exception) -> str:
 
 
 def _fits_plane(data: bytes) -> NDArray[Any]:
-    with fits.open(io.BytesIO(data), memmap=False, ignore_missing_end=True) as hdus:
+    with open_fits(data) as hdus:
         for hdu in hdus:
             if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
                 _check_size(int(np.prod(hdu.shape[-2:])))
@@ -121,7 +134,7 @@ def _flatten(cube: NDArray[Any]) -> NDArray[Any]:
 
 
 def _picture_plane(data: bytes) -> NDArray[Any]:
-    with Image.open(io.BytesIO(data)) as picture:
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as picture:
         _check_size(picture.width * picture.height)
         pixels = np.asarray(picture if picture.mode in PLAIN_MODES else picture.convert("RGB"))
     if pixels.ndim == 3:

@@ -58,8 +58,9 @@ class SepEngine:
         for candidate in self._search(field, hints):
             rough = _rough(candidate["wcs"])
             fit = refine(rough, field, stars=self._stars(rough, field), highest_order=hints.tweak_order)
-            if fit is not None and _agrees(fit.wcs, field, hints):
-                return self._match(fit, field, rough=rough, candidate=candidate)
+            match = None if fit is None else self._match(fit, field, rough=rough, candidate=candidate)
+            if match is not None and hints.allow(match.calibration):
+                return match
         return None
 
     def _search(self, field: Field, hints: Hints) -> list[dict[str, Any]]:
@@ -67,9 +68,9 @@ class SepEngine:
             "index_files": [str(index.path) for index in self.index_files],
             "stars": np.column_stack([field.x, field.y])[:SEARCHED_SOURCES].tolist(),
             "scale_arcsec": self._scale_bounds(field, hints),
-            "position": hints.position,
-            # As the C library counts: 0 for a positive determinant, 1 for a negative one, 2 for both.
-            "parity": {1: 0, -1: 1}.get(hints.parity or 0, 2),
+            "position": hints.search_circle(diagonal_px=math.hypot(field.width_px, field.height_px)),
+            # As the C library counts: 0 for a negative determinant, 1 for a positive one, 2 for both.
+            "parity": {-1: 0, 1: 1}.get(hints.parity or 0, 2),
             "positional_error_px": max(hints.positional_error_px, 0.1) * max(1.0, hints.downsample_factor),
             "batch": BATCH,
             "least_logodds": LEAST_LOGODDS,
@@ -135,11 +136,3 @@ def _rough(cards: dict[str, Any]) -> Wcs:
         crpix=np.array([cards["CRPIX1"], cards["CRPIX2"]], dtype=np.float64),
         cd=np.array([[cards["CD1_1"], cards["CD1_2"]], [cards["CD2_1"], cards["CD2_2"]]], dtype=np.float64),
     )
-
-
-def _agrees(wcs: Wcs, field: Field, hints: Hints) -> bool:
-    """Tell whether the solution keeps to the hints, with 2 % of grace for the scale."""
-    solved = header.calibration(wcs, size_px=(field.width_px, field.height_px), top_down=field.top_down)
-    lower, upper = hints.scale_lower_arcsec or 0.0, hints.scale_upper_arcsec or math.inf
-    in_scale = 0.98 * lower <= solved["pixscale"] <= 1.02 * upper
-    return in_scale and hints.parity in (None, int(solved["parity"]))

@@ -1,6 +1,7 @@
 """The engine of astrometry.net itself: the command `solve-field`, where it is installed."""
 
 import logging
+import math
 import re
 import subprocess
 import sys
@@ -40,9 +41,12 @@ class SolveFieldEngine:
         with tempfile.TemporaryDirectory(prefix="solve-field-") as name:
             folder = Path(name)
             self._write_config(folder, hints)
-            options = _write_input(folder, source) + _options(hints)
+            options = _write_input(folder, source) + _options(
+                hints, diagonal_px=math.hypot(*_size_px(source))
+            )
             found = _run([self.command, *options], folder=folder, limit_s=hints.time_limit_s + GRACE_S)
-            return _read_match(folder, top_down=source.top_down) if found else None
+            match = _read_match(folder, top_down=source.top_down) if found else None
+        return match if match is not None and hints.allow(match.calibration) else None
 
     def _write_config(self, folder: Path, hints: Hints) -> None:
         lines = ["inparallel", f"cpulimit {max(1, round(hints.time_limit_s))}"]
@@ -53,6 +57,13 @@ class SolveFieldEngine:
 def _read(path: Path) -> Field | Pixelmap:
     data = unpack(path)
     return parse_list(data) or read_pixels(data, name=path.name)
+
+
+def _size_px(source: Field | Pixelmap) -> tuple[int, int]:
+    if isinstance(source, Field):
+        return source.width_px, source.height_px
+    height, width = source.values.shape
+    return width, height
 
 
 def _write_input(folder: Path, source: Field | Pixelmap) -> list[str]:
@@ -67,7 +78,7 @@ def _write_input(folder: Path, source: Field | Pixelmap) -> list[str]:
     return [str(path), *size, "--x-column", "X", "--y-column", "Y", "--sort-column", "FLUX"]
 
 
-def _options(hints: Hints) -> list[str]:
+def _options(hints: Hints, *, diagonal_px: float) -> list[str]:
     """Return the command line for these hints; every output but WCS and matched stars is switched off."""
     options = ["--overwrite", "--no-plots", "--config", "engine.cfg", "--dir", ".", "--out", "solved"]
     options += ["--cpulimit", str(max(1, round(hints.time_limit_s))), "--temp-dir", "."]
@@ -77,8 +88,9 @@ def _options(hints: Hints) -> list[str]:
     options += ["--pixel-error", str(hints.positional_error_px)]
     options += ["--crpix-center"] if hints.crpix_center else []
     options += ["--downsample", str(round(hints.downsample_factor))] if hints.downsample_factor >= 1.5 else []
-    options += ["--parity", "pos" if hints.parity > 0 else "neg"] if hints.parity else []
-    return options + _scale(hints) + _position(hints)
+    # Its "positive" is a negative determinant, nova's -1.
+    options += ["--parity", "neg" if hints.parity > 0 else "pos"] if hints.parity else []
+    return options + _scale(hints) + _position(hints.search_circle(diagonal_px=diagonal_px))
 
 
 def _scale(hints: Hints) -> list[str]:
@@ -87,11 +99,11 @@ def _scale(hints: Hints) -> list[str]:
     return [*given, "--scale-units", "arcsecperpix"] if given else []
 
 
-def _position(hints: Hints) -> list[str]:
-    if hints.position is None:
+def _position(circle: tuple[float, float, float] | None) -> list[str]:
+    if circle is None:
         return []
     # With "=", for a negative number looks like an option.
-    return [f"--{name}={value}" for name, value in zip(("ra", "dec", "radius"), hints.position, strict=True)]
+    return [f"--{name}={value}" for name, value in zip(("ra", "dec", "radius"), circle, strict=True)]
 
 
 def _run(command: list[str], *, folder: Path, limit_s: float) -> bool:

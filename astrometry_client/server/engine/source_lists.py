@@ -1,6 +1,5 @@
 """Read lists of sources: text with a column of x and one of y, or a FITS table with columns X and Y."""
 
-import io
 import math
 import re
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from .images import is_fits
+from .images import is_fits, open_fits
 from .values import Field, Floats, ImageError
 
 _NUMBERS = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
@@ -58,7 +57,7 @@ def parse_text(data: bytes) -> Field | None:
 def parse_fits_table(data: bytes) -> Field | None:
     """Return the field of the first FITS table with columns X and Y, `None` if there is none."""
     try:
-        with fits.open(io.BytesIO(data), memmap=False) as hdus:
+        with open_fits(data) as hdus:
             for hdu in hdus[1:]:
                 if not isinstance(hdu, fits.BinTableHDU):
                     continue

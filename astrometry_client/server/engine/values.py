@@ -1,5 +1,6 @@
 """What goes into an engine and what comes out of it."""
 
+import math
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,10 @@ Floats = NDArray[np.float64]
 
 class ImageError(Exception):
     """The file holds no picture of the sky that could be read; the message says why, in one line."""
+
+
+WIDEST_HALF_DEG = 60.0
+"""Half the diagonal of the widest image a gnomonic projection is good for."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +42,7 @@ class Hints:
     positional_error_px
         How far a source may lie from its star while a match is sought, pixels.
     time_limit_s
-        CPU seconds the search for a match may take.
+        CPU seconds the search for a match may take. Rendered fields of 6° to 45° took at most 5.
     """
 
     scale_lower_arcsec: float | None = None
@@ -50,14 +55,36 @@ class Hints:
     tweak_order: int = 3
     crpix_center: bool = False
     positional_error_px: float = 1.0
-    time_limit_s: float = 60.0
+    time_limit_s: float = 30.0
 
-    @property
-    def position(self) -> tuple[float, float, float] | None:
-        """Return right ascension, declination and radius in degrees, if all three are known."""
+    def search_circle(self, *, diagonal_px: float) -> tuple[float, float, float] | None:
+        """Return where the patterns of the image can lie: right ascension, declination and radius, degrees.
+
+        Matchers compare the place of a pattern, not that of the image's centre: the circle grows by half the
+        diagonal.
+        """
         if self.ra_deg is None or self.dec_deg is None or self.radius_deg is None:
             return None
-        return self.ra_deg % 360.0, self.dec_deg, self.radius_deg
+        half_deg = WIDEST_HALF_DEG
+        if self.scale_upper_arcsec is not None:
+            half_deg = min(half_deg, diagonal_px * self.scale_upper_arcsec / 7200.0)
+        return self.ra_deg % 360.0, self.dec_deg, min(self.radius_deg + half_deg, 180.0)
+
+    def allow(self, calibration: dict[str, float]) -> bool:
+        """Tell whether a solution keeps to the scale, position and parity given, with 2 % of grace."""
+        lower, upper = self.scale_lower_arcsec or 0.0, self.scale_upper_arcsec or math.inf
+        in_scale = 0.98 * lower <= calibration["pixscale"] <= 1.02 * upper
+        return in_scale and self.parity in (None, calibration["parity"]) and self._near(calibration)
+
+    def _near(self, calibration: dict[str, float]) -> bool:
+        if self.ra_deg is None or self.dec_deg is None or self.radius_deg is None:
+            return True
+        ra, dec, dec0 = (
+            math.radians(v) for v in (calibration["ra"] - self.ra_deg, calibration["dec"], self.dec_deg)
+        )
+        cosine = math.sin(dec) * math.sin(dec0) + math.cos(dec) * math.cos(dec0) * math.cos(ra)
+        grace_deg = 0.02 * (self.radius_deg + calibration["radius"])
+        return math.degrees(math.acos(max(-1.0, min(1.0, cosine)))) <= self.radius_deg + grace_deg
 
 
 @attrs.frozen(kw_only=True, eq=False)
