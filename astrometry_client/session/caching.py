@@ -1,6 +1,7 @@
 """Final replies, kept for all sessions of a user: what is stored, under which key, and without secrets."""
 
 import hashlib
+import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
@@ -204,6 +205,10 @@ def _as_response(key: str, reply: StoredReply, content: bytes) -> CachedResponse
 
 _shared: "weakref.WeakValueDictionary[tuple[Path, int], ReplyCache]" = weakref.WeakValueDictionary()
 _sharing = threading.Lock()
+# Held across a fork, so that the child does not inherit it from another thread.
+os.register_at_fork(
+    before=_sharing.acquire, after_in_parent=_sharing.release, after_in_child=_sharing.release
+)
 
 
 def shared_cache(

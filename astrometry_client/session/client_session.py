@@ -76,7 +76,8 @@ class ClientSession(  # type: ignore[misc]
         How long stored replies are used, as `requests_cache` has it: seconds, `timedelta`, -1 for ever;
         the second by URL pattern. Status replies and writes are never stored.
     per_second, per_minute, per_day, burst
-        The allowance, see `make_limiter`. `None` is no such limit. Giving one replaces all defaults.
+        The allowance, see `make_limiter`. `None` is no such limit. Giving `per_second` or `per_minute`
+        replaces the defaults of both.
     bucket_class, ratelimit_path, use_file_lock, additional_rate_limit
         How and where it is kept, see `make_limiter`.
     backoff_factor, max_retries
@@ -186,7 +187,7 @@ class ClientSession(  # type: ignore[misc]
         raise_for_status: bool = True,
         idempotent: bool | None = None,
         timeout: Timeout = None,
-        stream: bool = False,
+        stream: bool | None = None,
         verify: bool | str | None = None,
         expire_after: Any = None,
         only_if_cached: bool = False,
@@ -225,6 +226,7 @@ class ClientSession(  # type: ignore[misc]
         """
         started_s = time.perf_counter()
         method = request.method or "GET"
+        stream = self.stream if stream is None else stream
         if self.answers_dry(method, request.url, dry_run):
             answer = dry_answer(request)
             log_request(request, answer.status_code, started_s, "dry run")
@@ -299,7 +301,7 @@ class ClientSession(  # type: ignore[misc]
         if is_dry_run_enabled(method, self if override is None else override):
             return True
         # In a dry run of the writes alone, what they made exists only here.
-        return override is None and self.dry_run is None and is_dry_id(url)
+        return is_dry_id(url) and is_dry_run_enabled("POST", self if override is None else override)
 
     def timeouts(self, method: str, timeout: Timeout = None) -> tuple[float | None, float | None]:
         """Return the time-outs of a request in seconds: to connect, and of silence."""
@@ -325,13 +327,11 @@ class ClientSession(  # type: ignore[misc]
 
 
 def _rates(*chosen: float | NotGiven | None) -> dict[str, float | None]:
-    """Return the rates to hold: the defaults, or only what was chosen."""
-    names = ("per_second", "per_minute", "per_day")
-    if all(rate is NOT_GIVEN for rate in chosen):
-        return {"per_second": DEFAULTS.per_second, "per_minute": DEFAULTS.per_minute, "per_day": None}
-    return {
-        name: None if isinstance(rate, NotGiven) else rate for name, rate in zip(names, chosen, strict=True)
-    }
+    """Return the rates to hold: the first two are those of the defaults unless one of them was chosen."""
+    if all(rate is NOT_GIVEN for rate in chosen[:2]):
+        chosen = (DEFAULTS.per_second, DEFAULTS.per_minute, *chosen[2:])
+    given = (None if isinstance(rate, NotGiven) else rate for rate in chosen)
+    return dict(zip(("per_second", "per_minute", "per_day"), given, strict=True))
 
 
 def _cache(cache_file: str | Path | NotGiven | None) -> BaseCache:

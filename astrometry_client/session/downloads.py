@@ -1,5 +1,6 @@
 """Result files of any size onto the disk: judged by their beginning and end, whole or not there at all."""
 
+import math
 import os
 import shutil
 import time
@@ -8,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import requests
+from requests_cache.policy.expiration import get_expiration_datetime, get_url_expiration
 
 from astrometry_client.session.bodies import blocks, read_body, was_read
 from astrometry_client.session.caching import ReplyCache, as_stored
 from astrometry_client.session.dry_run import dry_answer
 from astrometry_client.session.endpoints import Kind, endpoint_of
 from astrometry_client.session.replies import FIRST_BYTES, judge, judge_end, judge_head
+from astrometry_client.session.reply_store import ReplyStore
 from astrometry_client.session.requesting import Timeout, log_request, prepared
 from astrometry_client.whole_file import write_whole, writing_whole
 
@@ -57,13 +60,12 @@ def download(
             write_whole(target, answer.content)
         log_request(request, answer.status_code, started_s, "dry run")
         return target
-    cache = session.cache if session.consults_cache("GET", url) and endpoint_of(url).result_file else None
+    store = _store_for(session, url)
     key = session.cache.create_key(request, verify=session.verify)
-    found = cache.store.find(key) if isinstance(cache, ReplyCache) and not force_refresh else None
-    if found is not None:
-        stored, body = found
-        copy_stored(body, target)
-        log_request(request, stored.status, started_s, "cached")
+    found = store.find(key) if store and not force_refresh else None
+    if found is not None and (found[0].expires_s or math.inf) > time.time():
+        copy_stored(found[1], target)
+        log_request(request, found[0].status, started_s, "cached")
         return target
     timeouts = session.timeouts("GET", timeout)
 
@@ -72,8 +74,9 @@ def download(
         return response
 
     response = session.exchange(request, receive, is_read=True, timeout=timeouts)
-    if isinstance(cache, ReplyCache):
-        cache.store.put(key, as_stored(response, None), target)
+    if store and not session.settings.read_only:
+        expiry = get_url_expiration(url, session.settings.urls_expire_after) or session.settings.expire_after
+        store.put(key, as_stored(response, get_expiration_datetime(expiry)), target)
     log_request(request, response.status_code, started_s)
     return target
 
@@ -105,6 +108,13 @@ def save_body(response: requests.Response, path: Path, *, grace_s: float | None)
             size_bytes += len(block)
             end = (end + block)[-_END_BYTES:]
         judge_end(response, end, size_bytes)
+
+
+def _store_for(session: "ClientSession", url: str) -> ReplyStore | None:
+    """Return where a file is kept, if it is one that never changes."""
+    if not (endpoint_of(url).result_file and session.consults_cache("GET", url)):
+        return None
+    return session.cache.store if isinstance(session.cache, ReplyCache) else None
 
 
 def copy_stored(body: bytes | Path, path: Path) -> None:

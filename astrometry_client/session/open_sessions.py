@@ -27,12 +27,11 @@ def note_closed(session: requests.Session) -> list[requests.Session]:
 
 def _start_anew_in_child() -> None:
     """Drop the connections a forked child shares with its parent: both would read the same replies."""
-    global _lock  # noqa: PLW0603
-    # Another thread of the parent may have held it.
-    _lock = threading.Lock()
+    _lock.release()
     for session in list(_open):
         for adapter in session.adapters.values():
             adapter.close()
 
 
-os.register_at_fork(after_in_child=_start_anew_in_child)
+# Held across a fork, so that the child does not inherit it from another thread.
+os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_start_anew_in_child)

@@ -15,6 +15,7 @@ from astrometry_client.errors import (
     NoUsableReply,
     OutcomeUnknown,
     Overloaded,
+    RateLimitExceeded,
     ServerRefused,
     Unreachable,
 )
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Failure = NoUsableReply | ServerRefused
+
+_NEVER_LEFT = (Unreachable, RateLimitExceeded)
 
 _GATEWAY_STATUSES = frozenset({500, 502, 504, 520, 521, 522, 523, 524})
 """What a broken server or a proxy says without knowing whether the request was carried out."""
@@ -51,7 +54,7 @@ class RetryPolicy:
     backoff_max_s
         Longest wait, unless the server names a longer one.
     retry_time_s
-        No repeat starts later than this after the first attempt.
+        No repeat starts later than this after the first failure.
     """
 
     max_retries: int = attrs.field(default=DEFAULTS.max_retries, validator=_not_negative)
@@ -96,7 +99,7 @@ def next_wait_s(
     Parameters
     ----------
     elapsed_s
-        Seconds since the first attempt began.
+        Seconds since the first failure; the wait for a first free slot does not count.
     """
     if repeat > policy.max_retries:
         return None
@@ -107,7 +110,7 @@ def next_wait_s(
 def settled(error: Failure, *, is_read: bool) -> Failure:
     """Return the error to raise at last: a write whose answer got lost has an unknown outcome."""
     lost = isinstance(error, NoUsableReply) or error.status in _GATEWAY_STATUSES
-    if is_read or not lost or isinstance(error, Unreachable | OutcomeUnknown):
+    if is_read or not lost or isinstance(error, _NEVER_LEFT):
         return error
     unknown = OutcomeUnknown(
         f"The request to {error.url} left, but no usable answer came back: look whether it was carried out "
@@ -163,11 +166,15 @@ class Retrying:
             Called with seconds when the server asked to be left alone, so that everybody waits.
         """
         started_s = self.clock()
+        failed_s = None
         for repeat in itertools.count(1):
             try:
                 return attempt()
             except (NoUsableReply, ServerRefused) as error:
-                wait_s = self._wait_s(error, repeat, started_s, is_read, back_off)
+                now_s = self.clock()
+                failed_s = now_s if failed_s is None else failed_s
+                error.waited_s = now_s - started_s
+                wait_s = self._wait_s(error, repeat, now_s - failed_s, is_read, back_off)
                 if wait_s is None:
                     last = settled(error, is_read=is_read)
                     if last is error:
@@ -181,13 +188,11 @@ class Retrying:
         self,
         error: Failure,
         repeat: int,
-        started_s: float,
+        elapsed_s: float,
         is_read: bool,
         back_off: Callable[[float], object],
     ) -> float | None:
-        elapsed_s = self.clock() - started_s
         jitter = self.chance()
-        error.waited_s = elapsed_s
         if isinstance(error, Overloaded):
             back_off(backoff_s(repeat, error=error, policy=self.policy, jitter=jitter))
         if not may_repeat(error, is_read=is_read):

@@ -63,7 +63,7 @@ class SendingMixin(LimiterMixin):
         try:
             return self.exchange(request, receive, is_read=is_read, **options)
         except (NoUsableReply, ServerRefused) as error:
-            if raise_for_status or error.response is None:
+            if raise_for_status or error.response is None or not was_read(error.response):
                 raise
             return error.response
 

@@ -127,6 +127,12 @@ def test_limit_asked_for_holds_everywhere() -> None:
         assert session._is_limited(requests.Request("GET", "http://127.0.0.1:8000/").prepare())
 
 
+def test_daily_limit_comes_on_top_of_the_defaults() -> None:
+    with ClientSession() as default, ClientSession(per_day=1000) as daily, ClientSession(per_second=2) as own:
+        assert set(default.limiter.windows) < set(daily.limiter.windows)
+        assert len(own.limiter.windows) == 1
+
+
 def test_no_limit_is_none() -> None:
     with ClientSession(per_second=None, per_minute=None) as session:
         assert not session._is_limited(requests.Request("GET", "https://nova.astrometry.net/").prepare())

@@ -108,6 +108,14 @@ def test_reply_stored_by_a_get_serves_a_download(server: FaultyServer, target: P
     assert len(server.arrivals) == 1
 
 
+def test_expired_file_is_fetched_anew(server: FaultyServer, target: Path, tmp_path: Path) -> None:
+    server.default = FITS
+    with ClientSession(tmp_path / "cache" / "replies.sqlite", expire_after=0.0001) as session:
+        for _ in range(2):
+            session.download(f"{server.url}/wcs_file/1", target)
+    assert len(server.arrivals) == 2
+
+
 def test_dry_run_writes_a_stand_in_but_over_nothing(session: ClientSession, target: Path) -> None:
     session.download("https://nova.example/wcs_file/1", target, dry_run=True)
     assert target.read_bytes().startswith(b"SIMPLE  =")

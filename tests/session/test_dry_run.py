@@ -164,6 +164,11 @@ def test_only_writes_are_dry_if_so_asked(monkeypatch: pytest.MonkeyPatch, server
     assert len(server.arrivals) == 1
 
 
+def test_high_id_alone_does_not_make_a_dry_run(server: FaultyServer, session: ClientSession) -> None:
+    session.get(f"{server.url}/api/jobs/9000000000001")
+    assert len(server.arrivals) == 1
+
+
 def test_one_request_can_be_dry(server: FaultyServer, session: ClientSession) -> None:
     assert isinstance(session.post(f"{server.url}/api/upload", dry_run=True), MockResponse)
     assert not isinstance(session.post(f"{server.url}/api/upload"), MockResponse)

@@ -140,6 +140,14 @@ def test_without_raise_for_status_silence_still_raises(server: FaultyServer, has
         hasty.get(f"{server.url}/api/jobs/7", raise_for_status=False)
 
 
+def test_reply_that_was_not_read_is_no_reply(server: FaultyServer, hasty: ClientSession) -> None:
+    server.default = Answer(body=LONG, fault=Fault.DRIP)
+    policy = attrs.evolve(hasty.retrying.policy, max_retries=0)
+    hasty.retrying = attrs.evolve(hasty.retrying, policy=policy)
+    with pytest.raises(ReplyTimeout, match="too slowly"):
+        hasty.get(f"{server.url}/api/jobs/7", raise_for_status=False)
+
+
 def test_unusable_error_pages_are_not_repeated(server: FaultyServer, session: ClientSession) -> None:
     server.default = Answer(status=404)
     with pytest.raises(ServerRefused):

@@ -103,6 +103,7 @@ def test_repeats_are_bounded_in_number_and_time(
         (ServerRefused(status=500), True),
         (ServerRefused(status=504), True),
         (Unreachable(), False),
+        (RateLimitExceeded(), False),
         (Overloaded(status=503), False),
         (ServerRefused(status=400), False),
         (StaleSession(status=200), False),
@@ -165,6 +166,17 @@ def test_overloaded_write_is_not_repeated_but_makes_everybody_wait() -> None:
     with pytest.raises(Overloaded):
         _loop(time)(_failing(Overloaded()), is_read=False, back_off=waits.append)
     assert (waits, time.slept) == ([10], [])
+
+
+def test_wait_for_the_first_slot_does_not_use_up_the_time() -> None:
+    time = ManualTime()
+    failing = _failing(MalformedReply())
+
+    def attempt() -> object:
+        time.now += 1000 if not time.slept else 0
+        return failing()
+
+    assert _loop(time)(attempt, is_read=True) == "done"
 
 
 def test_interrupt_passes_at_once() -> None:
