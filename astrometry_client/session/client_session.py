@@ -11,6 +11,7 @@ from pyrate_limiter import Rate
 from requests.adapters import HTTPAdapter
 from requests.hooks import default_hooks, dispatch_hook
 from requests_cache.backends.base import BaseCache
+from requests_cache.models import AnyResponse
 from requests_cache.policy import CacheSettings
 from requests_cache.session import CacheMixin
 from requests_ratelimiter import LimiterMixin
@@ -129,9 +130,9 @@ class ClientSession(  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         _check_known(kwargs)
-        rates = _rates(per_second, per_minute, per_day)
+        rates = (per_second, per_minute, per_day)
         limiter = make_limiter(
-            **rates,
+            **_rates(*rates),
             burst=burst,
             bucket_class=bucket_class,
             bucket_kwargs=bucket_kwargs,
@@ -141,8 +142,7 @@ class ClientSession(  # type: ignore[misc]
             on_wait=on_wait,
         )
         self.limited = limiter is not None
-        chosen = (per_second, per_minute, per_day)
-        self.limits_loopback = any(rate is not NOT_GIVEN for rate in chosen) or bool(additional_rate_limit)
+        self.limits_loopback = any(rate is not NOT_GIVEN for rate in rates) or bool(additional_rate_limit)
         self.caching = cache_file is not None
         self.caches_loopback = not isinstance(cache_file, NotGiven)
         self._keeps_others = cache_control or bool(urls_expire_after) or expire_after is not NOT_GIVEN
@@ -159,15 +159,14 @@ class ClientSession(  # type: ignore[misc]
             user_agent=user_agent,
             **kwargs,
         )
-        self.dry_run = dry_run
-        self.retrying = Retrying(policy=RetryPolicy(max_retries=max_retries, backoff_factor=backoff_factor))
-        self.timeout = timeout
-        self.write_timeout = write_timeout
-        RequestTimeout("GET", timeout)
-        RequestTimeout("POST", write_timeout=write_timeout)
+        # Retries of an adapter would take no token.
         for scheme in ("https://", "http://"):
-            # Retries of an adapter would take no token.
             self.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=_POOL_SIZE))
+        self.retrying = Retrying(policy=RetryPolicy(max_retries=max_retries, backoff_factor=backoff_factor))
+        self.timeout, self.write_timeout = timeout, write_timeout
+        for method in ("GET", "POST"):
+            self.timeouts(method)
+        self.dry_run = dry_run
         note_open(self)
 
     @property
@@ -238,37 +237,19 @@ class ClientSession(  # type: ignore[misc]
             "verify": self.verify if verify is None else verify,
             **options,
         }
-        if stream or not self.consults_cache(
+        consulted = not stream and self.consults_cache(
             method, request.url or "", expire_after=expire_after, only_if_cached=only_if_cached
-        ):
+        )
+        if not consulted:
             # Past the cache layer, which would read the whole body of a request to make a key of it.
             response = super(CacheMixin, self).send(request, stream=stream, **wire)
             response.from_cache = False  # type: ignore[attr-defined]
             log_request(request, response.status_code, started_s)
             return response
-        # The cache layer calls hooks for each reply, those below for the ones from the wire: once will do.
-        looked_up = request
-        if request.hooks.get("response"):
-            looked_up = request.copy()
-            looked_up.hooks = default_hooks()
-        response = super().send(
-            looked_up,
-            expire_after=expire_after,
-            only_if_cached=only_if_cached,
-            refresh=refresh,
-            force_refresh=force_refresh,
-            **wire,
-        )
-        if only_if_cached and raise_for_status and response.status_code == 504:
-            raise NotAvailable(
-                f"{redact_url(request.url)} is not stored: ask the server for it.",
-                url=redact_url(request.url),
-            )
+        kept = {"expire_after": expire_after, "refresh": refresh, "force_refresh": force_refresh}
+        response = self._through_cache(request, only_if_cached=only_if_cached, **kept, **wire)
         log_request(request, response.status_code, started_s, "cached" if response.from_cache else "")
-        return cast(
-            requests.Response,
-            dispatch_hook("response", request.hooks, response),  # type: ignore[no-untyped-call]
-        )
+        return response
 
     download = download
 
@@ -295,6 +276,24 @@ class ClientSession(  # type: ignore[misc]
     def __repr__(self) -> str:
         cache = self.cache.cache_name if self.caching else None
         return f"<ClientSession, cache {cache}, {'limited' if self.limited else 'not limited'}>"
+
+    def _through_cache(
+        self, request: requests.PreparedRequest, *, only_if_cached: bool, **options: Any
+    ) -> AnyResponse:
+        """Return the stored reply, or that of the layers below."""
+        # The cache layer calls hooks for each reply, those below for the ones from the wire: once will do.
+        looked_up = request
+        if request.hooks.get("response"):
+            looked_up = request.copy()
+            looked_up.hooks = default_hooks()
+        response = super().send(looked_up, only_if_cached=only_if_cached, **options)
+        if only_if_cached and options["raise_for_status"] and response.status_code == 504:
+            url = redact_url(request.url)
+            raise NotAvailable(f"{url} is not stored: ask the server for it.", url=url)
+        return cast(
+            AnyResponse,
+            dispatch_hook("response", request.hooks, response),  # type: ignore[no-untyped-call]
+        )
 
     def answers_dry(self, method: str, url: str | None, override: bool | None) -> bool:
         """Return whether a request is answered without being sent."""

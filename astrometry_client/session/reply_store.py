@@ -1,66 +1,26 @@
-"""Where final replies are kept: an SQLite file, and a folder beside it for the large bodies.
+"""Where final replies are kept: rows of an SQLite file, and a folder beside it for the large bodies."""
 
-Whatever is wrong with the file, nobody waits long and nobody fails: one warning, and the replies are
-fetched anew. A damaged file is set aside.
-"""
-
-import contextlib
 import json
-import logging
-import os
 import shutil
 import sqlite3
-import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import attrs
 
 from astrometry_client.config import DEFAULTS
+from astrometry_client.session.cache_file import CacheFile, transaction
 from astrometry_client.whole_file import private_folder, writing_whole
 
 __all__ = ["ReplyStore", "StoredReply"]
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_APPLICATION_ID: Final = 0x41535452
-"""Marks the file as ours ("ASTR"), so that another program's database is left alone."""
-
-_VERSION: Final = 1
 _ROW_BYTES: Final = 512
 """What an entry takes beside its body."""
 
-_REST_S: Final = 60.0
-"""How long a store that failed is left alone."""
-
 _KEPT_SHARE: Final = 0.9
 """What is left after making room, so that it need not be made for each new reply."""
-
-_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-_SCHEMA: Final = f"""
-CREATE TABLE IF NOT EXISTS replies (
-    key TEXT PRIMARY KEY, url TEXT NOT NULL, status INTEGER NOT NULL, reason TEXT, headers TEXT NOT NULL,
-    encoding TEXT, created REAL NOT NULL, expires REAL, used REAL NOT NULL, size INTEGER NOT NULL,
-    is_file INTEGER NOT NULL, body BLOB
-);
-CREATE INDEX IF NOT EXISTS by_use ON replies (used, size);
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_VERSION};
-"""
-
-_stores: "weakref.WeakSet[ReplyStore]" = weakref.WeakSet()
-_inherited: list[sqlite3.Connection] = []
-"""Connections of the parent process. Closing one in a child would damage the parent's file."""
-
-
-class _ForeignFileError(sqlite3.DatabaseError):
-    """The file is a database, but not one of ours."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,21 +61,14 @@ class ReplyStore:
         self.path = path
         self.folder = path.with_name(f"{path.stem}-files")
         self.max_size_bytes = max_size_bytes
-        self._lock_wait_s = lock_wait_s
+        self.file = CacheFile(path, lock_wait_s=lock_wait_s)
         self._clock = clock
-        self._warned = False
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._finalizer: weakref.finalize[..., ReplyStore] | None = None
-        self._inode = 0
-        self._rests_until = 0.0
         self._used: dict[str, float] = {}
         self._unchecked_bytes: float = max_size_bytes
-        _stores.add(self)
 
     def find(self, key: str) -> tuple[StoredReply, bytes | Path] | None:
         """Return the reply and its body, or the file that holds the body; `None` if there is none."""
-        row = self._on_file(
+        row = self.file.use(
             lambda file: file.execute(
                 "SELECT url, status, reason, headers, encoding, created, expires, is_file, size, body"
                 " FROM replies WHERE key = ?",
@@ -158,44 +111,44 @@ class ReplyStore:
                 *(reply.created_s, reply.expires_s, self._clock(), size_bytes + _ROW_BYTES, is_file),
                 None if is_file else body,
             )
-            with _transaction(file):
+            with transaction(file):
                 file.execute(f"REPLACE INTO replies VALUES ({','.join('?' * len(values))})", values)  # noqa: S608
                 self._note_use(file)
                 gone = self._make_room(file, size_bytes + _ROW_BYTES)
             self._remove_bodies(gone)
 
-        self._on_file(step, otherwise=None)
+        self.file.use(step, otherwise=None)
 
     def delete(self, keys: list[str]) -> None:
         """Forget the replies of these keys."""
 
         def step(file: sqlite3.Connection) -> None:
-            with _transaction(file):
+            with transaction(file):
                 file.executemany("DELETE FROM replies WHERE key = ?", [(key,) for key in keys])
             self._remove_bodies(keys)
 
-        self._on_file(step, otherwise=None)
+        self.file.use(step, otherwise=None)
 
     def clear(self) -> None:
         """Forget every reply and give the space back."""
 
         def step(file: sqlite3.Connection) -> None:
-            with _transaction(file):
+            with transaction(file):
                 file.execute("DELETE FROM replies")
             file.execute("VACUUM")
             shutil.rmtree(self.folder, ignore_errors=True)
 
-        self._on_file(step, otherwise=None)
+        self.file.use(step, otherwise=None)
 
     def keys(self) -> list[str]:
         """Return the keys of all replies."""
-        return self._on_file(
+        return self.file.use(
             lambda file: [key for (key,) in file.execute("SELECT key FROM replies")], otherwise=[]
         )
 
     def totals(self) -> tuple[int, int]:
         """Return how many replies there are and how many bytes they take."""
-        count, size_bytes = self._on_file(
+        count, size_bytes = self.file.use(
             lambda file: file.execute("SELECT count(*), total(size) FROM replies").fetchone(),
             otherwise=(0, 0),
         )
@@ -203,79 +156,14 @@ class ReplyStore:
 
     def close(self) -> None:
         """Give the file back; it is opened again when needed."""
-        with self._lock:
-            if self._connection is not None and self._used:
-                with contextlib.suppress(sqlite3.Error), _transaction(self._connection):
-                    self._note_use(self._connection)
-            self._drop_connection()
+        if self._used and self.file.is_open:
 
-    def start_anew(self) -> None:
-        """Leave everything open to the parent process; called in a forked child."""
-        self._lock = threading.Lock()
-        if self._finalizer is not None:
-            self._finalizer.detach()
-        if self._connection is not None:
-            _inherited.append(self._connection)
-        self._connection, self._finalizer = None, None
+            def step(file: sqlite3.Connection) -> None:
+                with transaction(file):
+                    self._note_use(file)
 
-    def _on_file(self, step: Callable[[sqlite3.Connection], T], *, otherwise: T) -> T:
-        """Return what `step` returns, `otherwise` if the file is not usable or busy for too long."""
-        with self._lock:
-            if time.monotonic() < self._rests_until:
-                return otherwise
-            try:
-                return step(self._opened())
-            except (sqlite3.Error, OSError) as cause:
-                self._give_up(cause)
-                return otherwise
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            private_folder(self.path.parent)
-            # SQLite gives its side files the rights of the main one.
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-            self._inode = os.fstat(descriptor).st_ino
-            os.close(descriptor)
-            self.path.chmod(0o600)
-            connection = sqlite3.connect(
-                self.path, timeout=self._lock_wait_s, isolation_level=None, check_same_thread=False
-            )
-            self._connection = connection
-            self._finalizer = weakref.finalize(self, connection.close)
-            _prepare(connection)
-        return self._connection
-
-    def _give_up(self, cause: sqlite3.Error | OSError) -> None:
-        damaged = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
-        self._rests_until = time.monotonic() + _REST_S
-        with contextlib.suppress(sqlite3.Error):
-            self._drop_connection()
-        kept = f" The damaged file is now {self._set_aside()}." if damaged else ""
-        logger.log(
-            logging.DEBUG if self._warned else logging.WARNING,
-            "Replies are not stored, because %s is not usable: %s.%s",
-            self.path,
-            cause,
-            kept,
-        )
-        self._warned = True
-
-    def _set_aside(self) -> Path:
-        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
-        with contextlib.suppress(OSError):
-            # Another process may have done so, and begun a new file.
-            if self.path.stat().st_ino != self._inode:
-                return aside
-            self.path.rename(aside)
-        for suffix in ("-wal", "-shm"):
-            with contextlib.suppress(OSError):
-                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        return aside
-
-    def _drop_connection(self) -> None:
-        if self._finalizer is not None:
-            self._finalizer()
-        self._connection, self._finalizer = None, None
+            self.file.use(step, otherwise=None)
+        self.file.close()
 
     def _note_use(self, file: sqlite3.Connection) -> None:
         """Write down what was read since the last time: reading alone must not write."""
@@ -322,39 +210,3 @@ def _size_bytes(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables of a new file; refuse a file that is not ours."""
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application_id != _APPLICATION_ID:
-        raise _ForeignFileError("it belongs to another program")
-    if version > _VERSION:
-        raise _ForeignFileError("it was made by a newer version of this package")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if version < _VERSION:
-        connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
-
-
-@contextlib.contextmanager
-def _transaction(file: sqlite3.Connection) -> Iterator[None]:
-    file.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        file.execute("COMMIT")
-    except BaseException:
-        # Also Ctrl-C: the next step must not find a transaction open.
-        with contextlib.suppress(sqlite3.Error):
-            file.execute("ROLLBACK")
-        raise
-
-
-def _start_anew_in_child() -> None:
-    for store in list(_stores):
-        store.start_anew()
-
-
-os.register_at_fork(after_in_child=_start_anew_in_child)

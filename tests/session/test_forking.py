@@ -46,17 +46,17 @@ def test_child_has_connections_cache_and_budget_of_its_own(
         url = f"{server.url}/api/jobs/1/calibration"
         session.get(url)
         store = session.cache.store
-        parents = store._connection
+        parents = store.file._connection
 
         def work() -> None:
-            assert store._connection is None
+            assert store.file._connection is None
             assert session.get(url).from_cache
-            assert store._connection is not parents
+            assert store.file._connection is not parents
             session.get(f"{server.url}/api/jobs/2/calibration")
             session.close()
 
         _in_child(work)
-        assert store._connection is parents
+        assert store.file._connection is parents
         assert session.get(f"{server.url}/api/jobs/2/calibration").from_cache
         session.get(f"{server.url}/api/jobs/1")
     assert [arrival.connection for arrival in server.arrivals] == [1, 2, 1]
@@ -86,7 +86,7 @@ def test_child_has_local_sessions_of_its_own() -> None:
 def test_fork_while_the_cache_is_in_use_does_not_block_the_child(
     server: FaultyServer, options: dict[str, object]
 ) -> None:
-    with ClientSession(**options) as session, session.cache.store._lock:
+    with ClientSession(**options) as session, session.cache.store.file._lock:
         _in_child(lambda: session.cache.store.put("a", _reply(), b"body"))
 
 
