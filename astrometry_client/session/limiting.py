@@ -4,6 +4,7 @@ import atexit
 import logging
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,7 +121,9 @@ def _build(
     if bucket_class is RedisSlots:
         return SlotLimiter(windows, RedisSlots(**bucket_kwargs), on_wait=on_wait)
     if path is not None:
-        bucket_kwargs = {"path": private_file(path), **bucket_kwargs}
+        with suppress(OSError):  # what is wrong with the file shows, and is told, at its first use
+            private_file(path)
+        bucket_kwargs = {"path": path, **bucket_kwargs}
     return BucketLimiter(windows, bucket_class, bucket_kwargs, on_wait=on_wait)
 
 

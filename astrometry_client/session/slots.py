@@ -97,9 +97,6 @@ class Book(Protocol):
 class SlotStore(Protocol):
     """Where the slots of all budgets are kept. Each method is one indivisible step."""
 
-    shared: bool
-    """Whether other processes see the same slots."""
-
     def reserve(self, name: str, windows: tuple[Window, ...], weight: int, max_wait_s: float) -> Slot | None:
         """Take the next free slot, or none and return None if it is further away than `max_wait_s`."""
 

@@ -64,7 +64,7 @@ def open_file(path: Path, timeout_s: float) -> sqlite3.Connection:
             private_file(path), timeout=timeout_s, isolation_level=None, check_same_thread=False
         )
         try:
-            _prepare(connection, path)
+            _prepare(connection)
         except BaseException:
             connection.close()
             raise
@@ -85,21 +85,21 @@ def set_aside(path: Path, damaged: tuple[int, int] | None, reason: Exception, ti
     )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if not _is_ours(connection, path):
+def _prepare(connection: sqlite3.Connection) -> None:
+    if not _is_ours(connection):
         connection.executescript(_SCHEMA)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("SELECT 1 FROM slots, budgets LIMIT 0")
 
 
-def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
+def _is_ours(connection: sqlite3.Connection) -> bool:
     mark = (_pragma(connection, "application_id"), _pragma(connection, "user_version"))
     if mark == (APPLICATION_ID, SCHEMA_VERSION):
         return True
     if mark == (0, 0) and not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         return False
-    raise StoreUnusable(f"{path} belongs to another program or version")
+    raise StoreUnusable("the file belongs to another program or version")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

@@ -21,8 +21,6 @@ Result = TypeVar("Result")
 class BookSlots(ABC):
     """Slots kept in books that are changed one at a time: the common part of the memory and SQLite stores."""
 
-    shared = False
-
     def __init__(self) -> None:
         self._lock = threading.Lock()
         _STORES.add(self)

@@ -142,14 +142,13 @@ class RedisSlots:
     Parameters
     ----------
     redis
-        A `redis.Redis` client. Give it a `socket_timeout`, or a silent server holds everybody up.
+        A `redis.Redis` client, yours to close. Without a `socket_timeout`
+        a silent server holds everybody up.
     prefix
         Starts the key of every budget.
     clock
         Replaces the time of the server in tests.
     """
-
-    shared = True
 
     def __init__(
         self,
@@ -158,7 +157,6 @@ class RedisSlots:
         prefix: str = "astrometry-client:rate:",
         clock: Callable[[], float] | None = None,
     ) -> None:
-        self._redis = redis
         self._clock = clock
         self._prefix = prefix
         self._script = redis.register_script(_SCRIPT)
@@ -189,8 +187,7 @@ class RedisSlots:
         self._run(name, "penalize", seconds)
 
     def close(self) -> None:
-        """Close the connections of the client; the next use opens them again."""
-        self._redis.close()
+        """Release nothing: the client belongs to whoever made it."""
 
     def _run(self, name: str, step: str, *arguments: float) -> list[float]:
         from redis import RedisError

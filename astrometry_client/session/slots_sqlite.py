@@ -48,8 +48,6 @@ class SQLiteSlots(BookSlots):
         Longest wait for another process, then `StoreUnusable`.
     """
 
-    shared = True
-
     def __init__(
         self, path: Path, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = BUSY_TIMEOUT_S
     ) -> None:
@@ -60,6 +58,7 @@ class SQLiteSlots(BookSlots):
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._inherited: list[sqlite3.Connection] = []
+        self._failure: str | None = None
 
     def change(self, name: str, act: Callable[[Book], Result]) -> Result:
         """Return what `act` returns on the budget of a server, one thread of one process at a time."""
@@ -90,11 +89,14 @@ class SQLiteSlots(BookSlots):
 
     def _guarded(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock:
+            if self._failure is not None:  # the threads behind need not find out one after another
+                raise StoreUnusable(self._failure)
             try:
                 return self._repaired(use)
-            except (sqlite3.Error, OSError, OverflowError) as error:
+            except (sqlite3.Error, OSError, OverflowError, StoreUnusable) as error:
                 self._disconnect()
-                raise StoreUnusable(f"{self.path}: {error}") from error
+                self._failure = f"{self.path}: {error}"
+                raise StoreUnusable(self._failure) from error
 
     def _repaired(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
         try:

@@ -107,6 +107,14 @@ def test_a_store_that_cannot_be_shared_says_so(bucket_class, said, caplog):
     assert said in caplog.text
 
 
+def test_a_stock_bucket_whose_file_cannot_be_made_counts_in_memory(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "r.db"
+    limiter = make_limiter(per_minute=5, bucket_class=FileLockSQLiteBucket, ratelimit_path=path)
+    assert granted(limiter) == 5
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
 def test_a_lock_file_turns_the_sqlite_bucket_into_the_locked_one(tmp_path, caplog):
     limiter = make_limiter(per_minute=5, bucket_class=SQLiteBucket, ratelimit_path=tmp_path / "r.db")
     limiter.try_acquire("nova")

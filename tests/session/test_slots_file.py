@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from astrometry_client.session.limiting import SlotLimiter, make_limiter
-from astrometry_client.session.slots import Window
+from astrometry_client.session.slots import StoreUnusable, Window
 from astrometry_client.session.slots_sqlite import SQLiteSlots
 
 TWO_A_MINUTE = (Window(2, 60.0),)
@@ -134,6 +134,15 @@ def test_a_locked_file_is_given_up_after_a_bounded_wait(locked, caplog):
     assert granted(locked) == 2
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "locked" in caplog.text
+
+
+def test_threads_do_not_wait_for_a_locked_file_one_after_another(locked):
+    store = SQLiteSlots(locked, busy_timeout_s=0.1)
+    with pytest.raises(StoreUnusable, match="locked"):
+        store.reserve("nova", TWO_A_MINUTE, 1, 0)
+    store._busy_timeout_s = 3600
+    with pytest.raises(StoreUnusable, match="locked"):
+        store.reserve("nova", TWO_A_MINUTE, 1, 0)
 
 
 def in_child(prepare, path: Path) -> tuple[int, str]:
