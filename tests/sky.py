@@ -146,7 +146,9 @@ def stars_in(view: View, folders: Iterable[Path]) -> tuple[Floats, Floats]:
     """Return pixels (n, 2) and magnitudes of the real stars in view: the index files' and the bright ones."""
     centre = to_vectors(np.array([[view.ra_deg, view.dec_deg]]))[0]
     degrees, mags = stars_near(
-        index_files(folders), centre=centre, radius_deg=min(0.9 * view.width_deg, 70.0)
+        [index.path for index in index_files(folders)],
+        centre=centre,
+        radius_deg=min(0.9 * view.width_deg, 70.0),
     )
     bright, bright_mags = bright_stars()
     apart = to_vectors(bright) @ to_vectors(degrees).T

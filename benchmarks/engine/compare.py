@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--fields", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--distortion", type=float, default=0.0)
+    parser.add_argument("--clean", action="store_true", help="no cosmic rays, no hot pixels")
+    parser.add_argument("--time-limit-s", type=float, default=30.0)
     parser.add_argument("--engine", nargs="+", default=["sep", "solve-field"])
     given = parser.parse_args()
     found = engines(given.index_dir)
@@ -57,13 +59,14 @@ def _trials(engine: Engine, given: argparse.Namespace, width_deg: float) -> Iter
     rng = np.random.default_rng([given.seed, round(1000 * width_deg)])
     for _ in range(given.fields):
         view = sky.random_view(rng, width_deg=width_deg, distortion=given.distortion)
-        picture = sky.render(view, rng, folders=given.index_dir)
+        camera = sky.Camera(cosmic_rays=0, hot_pixels=0) if given.clean else sky.Camera()
+        picture = sky.render(view, rng, camera=camera, folders=given.index_dir)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "field.fits"
             path.write_bytes(picture.fits_bytes())
             before = _cpu_s()
             # The reference pixel at the centre, so that scale and orientation are those of the centre.
-            match = engine.solve(path, Hints(crpix_center=True, time_limit_s=60.0))
+            match = engine.solve(path, Hints(crpix_center=True, time_limit_s=given.time_limit_s))
             yield _judge(match, view, cpu_s=_cpu_s() - before)
 
 

@@ -28,6 +28,7 @@ class IndexFile:
     quad_lower_deg: float
     quad_upper_deg: float
     star_count: int
+    whole_sky: bool
 
     @property
     def name(self) -> str:
@@ -70,31 +71,41 @@ def _describe(path: Path) -> IndexFile | None:
     except (OSError, KeyError):
         return None
     return IndexFile(
-        path=path, quad_lower_deg=math.degrees(lower), quad_upper_deg=math.degrees(upper), star_count=count
+        path=path,
+        quad_lower_deg=math.degrees(lower),
+        quad_upper_deg=math.degrees(upper),
+        star_count=count,
+        whole_sky=header.get("HPNSIDE", 0) == 0,
     )
 
 
 @functools.lru_cache(maxsize=16)
 def stars_of(path: Path) -> tuple[Floats, Floats]:
-    """Return the stars of one index file: unit vectors (n, 3) at J2000, and magnitudes (n; NaN: not given).
+    """Return the stars of one index file: unit vectors (n, 3) at J2000, and magnitudes (n).
 
-    The file holds a kd-tree of whole numbers; position = lower corner + number / scale, with both in the
-    tree's range table (libkd of astrometry.net, file format of version 0.75).
+    The file holds a kd-tree of whole numbers; position = lower corner + number / scale, both in the tree's
+    range table (libkd of astrometry.net, as of version 0.75). Trees of other numbers give no stars. Where no
+    magnitudes are kept, the round in which a star was chosen takes their place: bright ones came first.
     """
     with fits.open(path, memmap=False) as hdus:
-        tables = {hdu.columns.names[0]: hdu.data for hdu in hdus[1:] if hdu.header.get("TFIELDS") == 1}
-        corners = np.frombuffer(tables["kdtree_range_stars"].tobytes(), dtype="<f8")
-        numbers = np.frombuffer(tables["kdtree_data_stars"].tobytes(), dtype="<u4").reshape(-1, 3)
-        magnitudes = next((tables[name][name] for name in tables if name.upper().startswith("MAG")), None)
-    vectors = corners[:3] + numbers / corners[6]
-    if magnitudes is None:
-        return vectors, np.full(len(vectors), np.nan)
-    return vectors, np.asarray(magnitudes, dtype=np.float64)
+        columns = {
+            name: hdu.data[name] for hdu in hdus[1:] if hdu.data is not None for name in hdu.columns.names
+        }
+    numbers, corners = columns["kdtree_data_stars"], columns["kdtree_range_stars"]
+    if numbers.dtype.itemsize != 12:
+        return np.empty((0, 3)), np.empty(0)
+    lower_and_scale = np.frombuffer(corners.tobytes(), dtype="<f8")
+    vectors = (
+        lower_and_scale[:3]
+        + np.frombuffer(numbers.tobytes(), dtype="<u4").reshape(-1, 3) / lower_and_scale[6]
+    )
+    brightness = next((name for name in columns if "mag" in name.lower()), "sweep")
+    return vectors, np.asarray(columns[brightness], dtype=np.float64)
 
 
-def stars_near(files: Iterable[IndexFile], *, centre: Floats, radius_deg: float) -> tuple[Floats, Floats]:
+def stars_near(paths: Iterable[Path], *, centre: Floats, radius_deg: float) -> tuple[Floats, Floats]:
     """Return the stars of all these files within a circle: positions in degrees (n, 2), magnitudes (n)."""
-    vectors, magnitudes = zip(*(stars_of(index.path) for index in files), strict=True)
+    vectors, magnitudes = zip(*(stars_of(path) for path in paths), strict=True)
     every, mags = np.concatenate(vectors), np.concatenate(magnitudes)
     near = every @ centre > math.cos(math.radians(min(radius_deg, 180.0)))
     every, mags = every[near], mags[near]

@@ -66,7 +66,7 @@ def search(request: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "logodds": match.logodds,
-            "index": match.index_path.name,
+            "index": str(match.index_path),
             "wcs": {key: value for key, (value, _) in match.wcs_fields.items()},
         }
         for match in solution.matches

@@ -16,7 +16,7 @@ from . import header
 from .indexes import IndexFile, stars_near, to_vectors
 from .refine import Fit, refine
 from .sources import read_field
-from .values import Field, Hints, Match
+from .values import Field, Floats, Hints, Match
 from .wcs import Wcs
 
 LOGGER = logging.getLogger(__name__)
@@ -33,11 +33,20 @@ BATCH = 15
 LEAST_LOGODDS = math.log(1e9)
 """A match less certain than this is not looked at (the limit of astrometry.net itself)."""
 
-CERTAIN_LOGODDS = 40.0
+CERTAIN_LOGODDS = 30.0
 """A match more certain than this ends the search."""
 
 WIDEST_FIELD_DEG = 100.0
 """Wider images are not gnomonic."""
+
+NARROWEST = 1e-4
+"""Parts of the widest field at which the search ends: 36 arcsec."""
+
+SMALLEST_PATTERN = 0.1
+"""Part of the image's short side below which patterns are not tried (as astrometry.net does)."""
+
+MOST_STARS = 1_000_000
+"""Larger index files lend their patterns, but not their stars: reading those takes longer than the solve."""
 
 MATCHER = Path(__file__).with_name("matcher.py")
 
@@ -53,22 +62,28 @@ class SepEngine:
         """Return the verified match, `None` if there is none within the time limit."""
         if isinstance(field, Path):
             field = read_field(field, hints)
-        if len(field.x) < FEWEST_SOURCES or not self.index_files:
+        if len(field.x) < FEWEST_SOURCES:
             return None
         for candidate in self._search(field, hints):
             rough = _rough(candidate["wcs"])
-            fit = refine(rough, field, stars=self._stars(rough, field), highest_order=hints.tweak_order)
-            match = None if fit is None else self._match(fit, field, rough=rough, candidate=candidate)
+            stars = self._stars(rough, field, matched_index=Path(candidate["index"]))
+            fit = refine(rough, field, stars=stars, highest_order=hints.tweak_order)
+            match = None if fit is None else _match(fit, field, stars=stars, candidate=candidate)
             if match is not None and hints.allow(match.calibration):
                 return match
         return None
 
     def _search(self, field: Field, hints: Hints) -> list[dict[str, Any]]:
+        diagonal_px = math.hypot(field.width_px, field.height_px)
+        scale_arcsec = self._scale_bounds(field, hints)
+        files = self._of_use(field, scale_arcsec)
+        if not files:
+            return []
         request = {
-            "index_files": [str(index.path) for index in self.index_files],
+            "index_files": [str(index.path) for index in files],
             "stars": np.column_stack([field.x, field.y])[:SEARCHED_SOURCES].tolist(),
-            "scale_arcsec": self._scale_bounds(field, hints),
-            "position": hints.search_circle(diagonal_px=math.hypot(field.width_px, field.height_px)),
+            "scale_arcsec": scale_arcsec,
+            "position": hints.search_circle(diagonal_px=diagonal_px),
             # As the C library counts: 0 for a negative determinant, 1 for a positive one, 2 for both.
             "parity": {-1: 0, 1: 1}.get(hints.parity or 0, 2),
             "positional_error_px": max(hints.positional_error_px, 0.1) * max(1.0, hints.downsample_factor),
@@ -80,38 +95,45 @@ class SepEngine:
         return ask_matcher(request)
 
     def _scale_bounds(self, field: Field, hints: Hints) -> tuple[float, float]:
-        """Return the pixel scales searched: what the hints say, within what the index files can serve."""
-        narrowest = min(index.quad_lower_deg for index in self.index_files)
-        lower = max(
-            hints.scale_lower_arcsec or 0.0, 3600.0 * narrowest / math.hypot(field.width_px, field.height_px)
-        )
+        """Return the pixel scales searched: what the hints say, as far as an image can be gnomonic."""
         widest = 3600.0 * WIDEST_FIELD_DEG / max(field.width_px, field.height_px)
-        upper = min(hints.scale_upper_arcsec or math.inf, max(widest, lower))
-        return min(lower, upper), upper
+        lower = max(hints.scale_lower_arcsec or 0.0, NARROWEST * widest)
+        return lower, max(min(hints.scale_upper_arcsec or math.inf, widest), lower)
 
-    def _stars(self, rough: Wcs, field: Field) -> Any:
-        middle = np.array([[field.width_px + 1.0, field.height_px + 1.0]]) / 2.0
+    def _of_use(self, field: Field, scale_arcsec: tuple[float, float]) -> list[IndexFile]:
+        """Return the index files with patterns between a tenth of the image's short side and its diagonal."""
+        smallest_deg = SMALLEST_PATTERN * min(field.width_px, field.height_px) * scale_arcsec[0] / 3600.0
+        largest_deg = math.hypot(field.width_px, field.height_px) * scale_arcsec[1] / 3600.0
+        return [
+            i for i in self.index_files if i.quad_upper_deg > smallest_deg and i.quad_lower_deg < largest_deg
+        ]
+
+    def _stars(self, rough: Wcs, field: Field, *, matched_index: Path) -> Floats:
+        """Return the stars of the image and around it, brightest first, positions in degrees (n, 2)."""
+        size_px = np.array([[field.width_px, field.height_px]], dtype=np.float64)
         scale_deg = math.sqrt(abs(float(np.linalg.det(rough.cd))))
-        radius_deg = 0.6 * scale_deg * math.hypot(field.width_px, field.height_px)
-        centre = to_vectors(rough.to_sky(middle))[0]
-        degrees, magnitudes = stars_near(self.index_files, centre=centre, radius_deg=min(radius_deg, 80.0))
+        centre = to_vectors(rough.to_sky((size_px + 1.0) / 2.0))[0]
+        radius_deg = min(0.6 * scale_deg * float(np.linalg.norm(size_px)), 80.0)
+        paths = [i.path for i in self.index_files if i.whole_sky and i.star_count <= MOST_STARS]
+        degrees, magnitudes = stars_near({matched_index, *paths}, centre=centre, radius_deg=radius_deg)
         return degrees[np.argsort(magnitudes, kind="stable")]
 
-    def _match(self, fit: Fit, field: Field, *, rough: Wcs, candidate: dict[str, Any]) -> Match:
-        size = (field.width_px, field.height_px)
-        stars = self._stars(rough, field)[fit.star]
-        index_name = str(candidate["index"]).split(".")[0]
-        LOGGER.info("solved: %d stars, residual %.2f px, SIP order %d", len(stars), fit.rms_px, fit.wcs.order)
-        comments = [
-            f"Index file {index_name}, log-odds {candidate['logodds']:.1f}",
-            f"Fitted to {len(stars)} stars, residual {fit.rms_px:.3f} pixels",
-        ]
-        return Match(
-            wcs_file=header.wcs_file(fit.wcs, size_px=size, comments=comments),
-            calibration=header.calibration(fit.wcs, size_px=size, top_down=field.top_down),
-            stars=np.column_stack([field.x[fit.source], field.y[fit.source], stars]),
-            index_name=index_name,
-        )
+
+def _match(fit: Fit, field: Field, *, stars: Floats, candidate: dict[str, Any]) -> Match:
+    size_px = (field.width_px, field.height_px)
+    index_name = Path(candidate["index"]).name.split(".")[0]
+    count = len(fit.star)
+    LOGGER.info("solved: %d stars, residual %.2f px, SIP order %d", count, fit.rms_px, fit.wcs.order)
+    comments = [
+        f"Index file {index_name}, log-odds {candidate['logodds']:.1f}",
+        f"Fitted to {count} stars, residual {fit.rms_px:.3f} pixels",
+    ]
+    return Match(
+        wcs_file=header.wcs_file(fit.wcs, size_px=size_px, comments=comments),
+        calibration=header.calibration(fit.wcs, size_px=size_px, top_down=field.top_down),
+        stars=np.column_stack([field.x[fit.source], field.y[fit.source], stars[fit.star]]),
+        index_name=index_name,
+    )
 
 
 def ask_matcher(request: dict[str, Any]) -> list[dict[str, Any]]:

@@ -55,7 +55,9 @@ def test_positions_survive_the_way_through_vectors() -> None:
 
 def test_stars_in_several_files_count_once() -> None:
     centre = to_vectors(np.array([[83.8, -1.0]]))[0]
-    degrees, magnitudes = stars_near(index_files([shipped_dir()]), centre=centre, radius_deg=10.0)
+    degrees, magnitudes = stars_near(
+        [i.path for i in index_files([shipped_dir()])], centre=centre, radius_deg=10.0
+    )
     vectors = to_vectors(degrees)
     assert len(degrees) == len(magnitudes) > 200
     twins = (vectors @ vectors.T > np.cos(np.radians(1.0 / 3600.0))).sum() - len(degrees)
