@@ -1,6 +1,6 @@
 """Plate solvers behind one small interface: `engines(...)["sep"].solve(path, hints)`."""
 
-from .indexes import IndexFile, index_dirs, index_files, shipped_dir
+from .indexes import IndexFile, field_widths_deg, index_dirs, index_files, shipped_dir
 from .installed import engines
 from .source_lists import field_of
 from .sources import read_field
@@ -15,6 +15,7 @@ __all__ = [
     "Match",
     "engines",
     "field_of",
+    "field_widths_deg",
     "index_dirs",
     "index_files",
     "read_field",

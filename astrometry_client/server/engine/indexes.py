@@ -16,8 +16,11 @@ from .values import Floats
 SYSTEM_DIR = Path("/usr/share/astrometry")
 """Where Debian's packages of index files unpack."""
 
-FIELD_TO_QUAD = (1.3, 2.2)
-"""Field width over size of the star patterns, narrowest and widest that solve reliably (rendered fields)."""
+NARROWEST_FIELD, WIDEST_FIELD = 2.0, 1.4
+"""Field width over the size of the smallest and of the largest pattern: within, every rendered field solved.
+
+Patterns of 2.8° to 33° serve fields of 6° to 45°; a little beyond, some fields still solve.
+"""
 
 
 @attrs.frozen(kw_only=True)
@@ -34,11 +37,6 @@ class IndexFile:
     def name(self) -> str:
         """Return the name without folder and endings."""
         return self.path.name.split(".")[0]
-
-    @property
-    def field_width_deg(self) -> tuple[float, float]:
-        """Return the narrowest and the widest field this file serves well, degrees."""
-        return self.quad_lower_deg * FIELD_TO_QUAD[0], self.quad_upper_deg * FIELD_TO_QUAD[1]
 
 
 def shipped_dir() -> Path:
@@ -61,6 +59,14 @@ def index_files(folders: Iterable[Path]) -> list[IndexFile]:
             by_name.setdefault(path.name, path)
     known = [found for path in by_name.values() if (found := _describe(path)) is not None]
     return sorted(known, key=lambda index: -index.quad_upper_deg)
+
+
+def field_widths_deg(files: Iterable[IndexFile]) -> tuple[float, float] | None:
+    """Return the narrowest and the widest field these files serve well, degrees; `None` without files."""
+    sizes = [(index.quad_lower_deg, index.quad_upper_deg) for index in files]
+    if not sizes:
+        return None
+    return NARROWEST_FIELD * min(low for low, _ in sizes), WIDEST_FIELD * max(high for _, high in sizes)
 
 
 @functools.lru_cache(maxsize=256)

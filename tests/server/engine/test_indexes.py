@@ -1,4 +1,3 @@
-import itertools
 import os
 import shutil
 from pathlib import Path
@@ -8,6 +7,7 @@ import pytest
 import sky
 
 from astrometry_client.server.engine.indexes import (
+    field_widths_deg,
     index_dirs,
     index_files,
     shipped_dir,
@@ -21,10 +21,12 @@ from astrometry_client.server.engine.indexes import (
 def test_shipped_files_serve_fields_of_6_to_45_degrees() -> None:
     files = index_files([shipped_dir()])
     assert [index.name for index in files] == [f"index-tycho2-{n}" for n in range(19, 12, -1)]
-    widths = [index.field_width_deg for index in files]
-    assert min(narrow for narrow, _ in widths) < 6.0
-    assert max(wide for _, wide in widths) > 45.0
-    assert all(narrow[0] <= wide[1] for narrow, wide in itertools.pairwise(widths))
+    assert field_widths_deg(files) == pytest.approx((5.7, 46.7), abs=0.1)
+    assert all(index.whole_sky for index in files)
+
+
+def test_no_files_serve_no_field() -> None:
+    assert field_widths_deg([]) is None
 
 
 def test_shipped_data_stay_small() -> None:
