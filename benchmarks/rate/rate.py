@@ -28,6 +28,7 @@ from arrivals_server import Arrival, serve
 
 from astrometry_client.session import ClientSession
 from astrometry_client.session.limiting import RedisSlots, SQLiteSlots
+from astrometry_client.session.rates import windows_of
 from astrometry_client.session.slots import Window
 
 JITTER_S = 0.020
@@ -156,10 +157,15 @@ def busiest(times: list[float], interval_s: float) -> int:
     return most
 
 
-def allowed(run: Run, seconds: float) -> float:
+def allowed(run: Run, seconds: float) -> int:
     """Return the most requests the limits let through in so many seconds, from a full budget on."""
-    whole = run.per_second * (math.floor(seconds) + 1)
-    return min(whole, (run.per_minute or math.inf) * (math.floor(seconds / 60) + 1))
+    windows = windows_of(per_second=run.per_second, per_minute=run.per_minute)
+    times: list[float] = []
+    while not times or times[-1] < seconds:
+        number = len(times)
+        free = [times[number - w.limit] + w.interval_s for w in windows if number >= w.limit]
+        times.append(max([0.0, *times[-1:], *free]))
+    return len(times) - 1
 
 
 def report(name: str, run: Run, arrivals: list[Arrival]) -> None:
@@ -168,7 +174,7 @@ def report(name: str, run: Run, arrivals: list[Arrival]) -> None:
     start = times[0]
     times = [at for at in times if at - start < run.seconds]
     shares = Counter(process for at, process in arrivals if at - start < run.seconds)
-    used = len(times) / allowed(run, run.seconds - 1e-9)
+    used = len(times) / allowed(run, run.seconds)
     print(
         f"{name:45} {busiest(times, 1 - JITTER_S):4} /s  {busiest(times, 60 - JITTER_S):5} /min"
         f"  {used:6.1%} used   by process "
