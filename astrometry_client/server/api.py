@@ -96,24 +96,15 @@ def _upload(service: Service, form: Form, document: dict[str, Any]) -> Response:
     user = _user(service, document)
     if document.get("album"):  # there are none here
         raise ApiError(f'Failed to find an Album with title "{document["album"]}"')
-    options = read_options(document)
-    sources = read_sources(document)
-    stored = None
+    options, sources = read_options(document), read_sources(document)
+    stored = form.file.keep() if form.file and sources is None else None
     filename = os.path.basename(form.filename.replace("\\", "/"))  # noqa: PTH119
     if sources is not None:
-        stored, filename, options = (
-            service.files.store(sources.encode()),
-            "json-xy",
-            {**options, LISTED: True},
-        )
-    elif form.file:
-        stored = form.file.keep()
-    submission_id = service.submit(
-        user, sha1=stored.sha1 if stored else None, filename=filename, options=options
-    )
-    return json_reply(
-        {"status": "success", "subid": submission_id, **({"hash": stored.sha1} if stored else {})}
-    )
+        stored, filename = service.files.store(sources.encode()), "json-xy"
+        options[LISTED] = True
+    sha1 = {} if stored is None else {"hash": stored.sha1}
+    submission_id = service.submit(user, sha1=sha1.get("hash"), filename=filename, options=options)
+    return json_reply({"status": "success", "subid": submission_id, **sha1})
 
 
 async def myjobs(request: Request) -> Response:

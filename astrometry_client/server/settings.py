@@ -56,6 +56,9 @@ class ServerSettings:
     solve_timeout_s: float = 120.0
     """Longest solve. With the shipped index files nearly every field is solved within a few seconds."""
 
+    read_timeout_s: float = 600.0
+    """Longest reading of one submission; an archive may hold hundreds of images, of half a second each."""
+
     memory_bytes: int = 4096 * MIB
     """Address space of one worker process; an image of 100 megapixels needs about a third of it."""
 
@@ -75,7 +78,14 @@ class ServerSettings:
     """Lifetime of a login, as on nova."""
 
     def __attrs_post_init__(self) -> None:
-        for name in ("workers", "solve_timeout_s", "memory_bytes", "upload_bytes", "session_s"):
+        for name in (
+            "workers",
+            "solve_timeout_s",
+            "read_timeout_s",
+            "memory_bytes",
+            "upload_bytes",
+            "session_s",
+        ):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name}={getattr(self, name)!r} is not allowed: give a number above 0")
 

@@ -79,11 +79,16 @@ class Worker:
         WorkerDied
             It ended instead of answering.
         TimeoutError
-            It took longer than `solve_timeout_s`, and was stopped.
+            It took longer than its limit, and was stopped.
         """
         kind = "read" if isinstance(task, ReadTask) else "solve"
-        async with asyncio.timeout(self._settings.solve_timeout_s):
+        async with asyncio.timeout(self.limit_s(task)):
             return await self._ask({kind: attrs.asdict(task)})
+
+    def limit_s(self, task: ReadTask | SolveTask) -> float:
+        """Return how long this task may take."""
+        reading = isinstance(task, ReadTask)
+        return self._settings.read_timeout_s if reading else self._settings.solve_timeout_s
 
     async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send one message and return the answer; without one the process is stopped."""
@@ -146,13 +151,13 @@ class Pool:
             await workers[0].start()
         except WorkerDied as error:
             raise InputError(f"the solver does not start: {error}") from error
-        tasks = [asyncio.create_task(self._work(worker)) for worker in workers]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._work(worker)) for worker in workers]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
 
     async def _work(self, worker: Worker) -> None:
         try:
@@ -171,8 +176,7 @@ class Pool:
         try:
             reply = await worker.do(task)
         except TimeoutError:
-            reason = f"stopped after {self._settings.solve_timeout_s:g} s"
-            await _persist(self._queue.fail, task, reason)
+            await _persist(self._queue.fail, task, f"stopped after {worker.limit_s(task):g} s")
         except WorkerDied as error:
             _log.warning("%s", error)
             await _persist(self._queue.crashed, task, str(error))

@@ -49,8 +49,8 @@ def test_lower_bound_of_zero_is_no_bound() -> None:
 
 def test_position_is_used_when_complete() -> None:
     hints = make_hints({"center_ra": 0.0, "center_dec": 0.0, "radius": 5.0}, width_px=10)
-    assert hints.position == (0.0, 0.0, 5.0)
-    assert make_hints({"center_ra": 10.0, "center_dec": 20.0}, width_px=10).position is None
+    assert (hints.ra_deg, hints.dec_deg, hints.radius_deg) == (0.0, 0.0, 5.0)
+    assert make_hints({"center_ra": 10.0, "center_dec": 20.0}, width_px=10) == Hints()
 
 
 @pytest.mark.parametrize(("option", "sign"), [(0, -1), (1, 1), (2, None), (7, None)])

@@ -28,6 +28,10 @@ NOT_REPLAYED = (
 
 SESSION = re.compile(r'"session": "([a-z0-9]{32})"')
 STATES = {8: "failure", 17: "failure", 34: "solving", 43: "solving", 45: "processing"}
+TABLES = ("calibrations", "jobs", "images", "submissions")
+OURS = 10**9
+"""What is really uploaded gets ids above this one, and stays out of the way."""
+
 ONLY_TYPES = ("session", "subid", "images", "tags", "machine_tags", "objects_in_field", "annotations")
 
 
@@ -46,13 +50,17 @@ class State:
             "INSERT INTO api_keys VALUES (?, 1001)", (sha256(b"testapikey123456").hexdigest(),)
         )
 
-    def clear(self) -> None:
-        for table in ("calibrations", "jobs", "images", "submissions", "sessions"):
-            self._connection.execute(f"DELETE FROM {table}")
+        values = [(table, OURS) for table in TABLES]
+        self._connection.executemany("INSERT INTO sqlite_sequence VALUES (?, ?)", values)
 
-    def session(self, key: str, *, lifetime_s: float) -> None:
-        values = (sha256(key.encode()).hexdigest(), time.time() + lifetime_s)
-        self._connection.execute("INSERT INTO sessions VALUES (?, 1001, ?)", values)
+    def clear(self) -> None:
+        for table in TABLES:
+            self._connection.execute(f"DELETE FROM {table} WHERE id <= {OURS}")
+        self._connection.execute("DELETE FROM sessions")
+
+    def session(self, key: str, *, user_id: int, lifetime_s: float) -> None:
+        values = (sha256(key.encode()).hexdigest(), user_id, time.time() + lifetime_s)
+        self._connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", values)
 
     def submission(self, submission_id: int, document: dict[str, Any]) -> None:
         started, finished = (
@@ -145,7 +153,8 @@ def prepare(case: Recording, state: State) -> None:
     key = SESSION.search(unquote_plus(case.request_body.decode("latin-1")))
     if key and case.name != "upload_purged_session":
         outdated = case.name in ("upload_expired_session", "upload_anonymous_session")
-        state.session(key[1], lifetime_s=-10.0 if outdated else 1000.0)
+        user_id = 1001 if case.name.startswith("myjobs") else 1  # whoever uploads has other jobs too
+        state.session(key[1], user_id=user_id, lifetime_s=-10.0 if outdated else 1000.0)
     ids = re.search(r"/(submissions|jobs|wcs_file)/(\d{1,5})(?=/|$)", case.path)
     if ids and ids[1] == "submissions" and case.status == 200:
         known = case if case.body else recording("submission_post")

@@ -19,6 +19,14 @@ def notes(toy_dir: Path) -> Path:
     return toy_dir
 
 
+def test_solve_that_does_not_end_keeps_no_other_waiting(notes: Path) -> None:
+    with LocalServer(engine="toy_engines:toy", workers=2) as running:
+        api = Api.login(running.url, running.api_key)
+        endless = api.until(api.upload_sources(ENDLESS), lambda document: any(document["jobs"]))["jobs"][0]
+        assert serves_on(api)
+        assert api.status(endless) == "solving"
+
+
 @pytest.fixture
 def hasty(toy_dir: Path) -> Iterator[Api]:
     with LocalServer(engine="toy_engines:toy", workers=1, solve_timeout_s=1.5) as running:
