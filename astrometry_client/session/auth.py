@@ -47,7 +47,7 @@ class SessionAuthMixin(requests.Session):
         when its file changed.
     auth_reload_timeout
         How long before the end of a token to look for its successor, in seconds.
-    kwargs
+    **kwargs
         Passed on to the next class.
 
     Raises

@@ -93,7 +93,7 @@ class ClientSession(  # type: ignore[misc]
         Called with the seconds of a wait for a free slot, when it begins.
     dry_run
         `True` answers all requests without sending them, `False` sends them whatever the environment says.
-    kwargs
+    **kwargs
         `always_revalidate`, `filter_fn`, `read_only` and `stale_if_error` of `requests_cache`; for a server
         behind a login those of `SessionAuthMixin`.
 

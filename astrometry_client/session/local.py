@@ -18,7 +18,7 @@ def get_local_session(**kwargs: Any) -> ClientSession:
 
     Parameters
     ----------
-    kwargs
+    **kwargs
         Those of `ClientSession`.
     """
     sessions = cast(dict[Any, tuple[ClientSession, object]], _local.__dict__.setdefault("sessions", {}))

@@ -22,7 +22,7 @@ class SessionUserAgentMixin(requests.Session):
     ----------
     user_agent
         Your program, such as `survey/2.1`, or contact details, such as an e-mail or web address.
-    kwargs
+    **kwargs
         Passed on to the next class.
 
     Raises
