@@ -150,6 +150,14 @@ def test_status_is_not_stored_even_by_wish(server: FaultyServer, tmp_path: Path)
         assert _hits(session, f"{server.url}/api/jobs/1", expire_after=3600) == [False, False]
 
 
+def test_information_on_unfinished_work_is_not_stored_even_by_wish(
+    server: FaultyServer, tmp_path: Path
+) -> None:
+    server.default = answer_json({"status": "solving"})
+    with ClientSession(tmp_path / "replies.sqlite", expire_after=3600) as session:
+        assert _hits(session, f"{server.url}/api/jobs/1/info") == [False, False]
+
+
 def test_server_decides_if_cache_control_is_on(server: FaultyServer, tmp_path: Path) -> None:
     server.default = answer_json({"x": 1}, headers={"Cache-Control": "max-age=60"})
     with ClientSession(tmp_path / "replies.sqlite", cache_control=True) as session:

@@ -274,9 +274,19 @@ def test_redirected_write_is_sent_on_once(server: FaultyServer, session: ClientS
 
 
 def test_redirected_write_does_not_begin_anew(
-    server: FaultyServer, session: ClientSession, closed_port: int
+    server: FaultyServer, session: ClientSession, manual_time: ManualTime, closed_port: int
 ) -> None:
-    _redirect(server, 307, f"http://127.0.0.1:{server.port}/to")
+    _redirect(server, 302, f"http://127.0.0.1:{closed_port}/to")
+    with pytest.raises(Unreachable):
+        session.post(f"{server.url}/from", data={"a": "b"})
+    assert len(manual_time.slept) == 5
+    assert len(server.arrivals) == 1
+
+
+def test_redirected_write_without_an_answer_is_not_repeated(
+    server: FaultyServer, session: ClientSession
+) -> None:
+    _redirect(server, 307, "/to")
     server.default = Answer(fault=Fault.RESET_AFTER)
     with pytest.raises(OutcomeUnknown):
         session.post(f"{server.url}/from", data={"a": "b"})

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from faulty_server import FaultyServer, answer_json
 
-from astrometry_client.session import ClientSession, get_local_session
+from astrometry_client.session import ClientSession, cache_file, get_local_session
 
 
 def _in_child(work: Callable[[], None]) -> None:
@@ -50,6 +50,8 @@ def test_child_has_connections_cache_and_budget_of_its_own(
 
         def work() -> None:
             assert store.file._connection is None
+            # Closing it would do away with files and locks the parent relies on.
+            assert parents in cache_file._inherited
             assert session.get(url).from_cache
             assert store.file._connection is not parents
             session.get(f"{server.url}/api/jobs/2/calibration")

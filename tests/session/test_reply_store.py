@@ -219,6 +219,23 @@ def test_damaged_file_is_set_aside_with_one_warning(
     fresh.close()
 
 
+def test_new_file_of_another_process_is_not_set_aside(store: ReplyStore, path: Path) -> None:
+    store.put("a", REPLY, b"body")
+    path.rename(f"{path}.damaged-1")
+    other = ReplyStore(path)
+    other.put("b", REPLY, b"body")
+    store.file._give_up(_corruption())
+    assert other.find("b") == (REPLY, b"body")
+    assert path.exists()
+    other.close()
+
+
+def _corruption() -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
 def test_database_of_another_program_is_left_alone(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.mkdir()
     with sqlite3.connect(path) as file:
