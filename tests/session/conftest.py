@@ -54,7 +54,7 @@ def manual_time() -> ManualTime:
 @pytest.fixture
 def session(manual_time: ManualTime) -> Iterator[ClientSession]:
     """Return a session that waits in no time, and as long as it may."""
-    with ClientSession(timeout=5) as session:
+    with ClientSession(timeout=5, write_timeout=5) as session:
         session.retrying = attrs.evolve(
             session.retrying, sleep=manual_time.sleep, clock=manual_time.clock, chance=lambda: 1.0
         )
