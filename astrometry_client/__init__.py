@@ -26,6 +26,9 @@ from astrometry_client.errors import (
     Unreachable,
     UnreadableFileError,
 )
+from astrometry_client.job import (
+    Job,
+)
 from astrometry_client.login import (
     Session,
 )
@@ -33,6 +36,7 @@ from astrometry_client.models import (
     Annotation,
     Calibration,
     JobInfo,
+    Option,
     Settings,
     Solution,
     SubmissionStatus,
@@ -57,8 +61,13 @@ from astrometry_client.session import (
     post,
     put,
 )
+from astrometry_client.submission import (
+    Submission,
+)
 from astrometry_client.uploads import (
     FileUpload,
+    SourcesUpload,
+    URLUpload,
 )
 
 __all__ = [
@@ -70,6 +79,7 @@ __all__ = [
     "ClientSession",
     "FileUpload",
     "InputError",
+    "Job",
     "JobInfo",
     "LoginFailedException",
     "MalformedReply",
@@ -77,6 +87,7 @@ __all__ = [
     "NoUsableReply",
     "NotAvailable",
     "NotFound",
+    "Option",
     "OutcomeUnknown",
     "Overloaded",
     "PostRequest",
@@ -91,11 +102,14 @@ __all__ = [
     "Solution",
     "SolveError",
     "SolveTimeout",
+    "SourcesUpload",
     "StaleSession",
     "StatusFailedException",
     "StillProcessingException",
+    "Submission",
     "SubmissionFailed",
     "SubmissionStatus",
+    "URLUpload",
     "Unreachable",
     "UnreadableFileError",
     "UploadReceipt",

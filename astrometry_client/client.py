@@ -1,31 +1,25 @@
 """The client: one call from an image to its solution."""
 
-import logging
-import time
-from collections.abc import Callable
+import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Self
 
-from astrometry_client import flow, job
+from astrometry_client import api, flow
+from astrometry_client.batch_upload import ended_jobs
 from astrometry_client.config import DEFAULTS
-from astrometry_client.errors import AstrometryError, InputError
+from astrometry_client.driver import Progress, drive, pace_of
+from astrometry_client.errors import InputError
+from astrometry_client.job import Job
 from astrometry_client.login import Session
 from astrometry_client.models import Annotation, Settings, Solution
-from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled, is_loopback
-from astrometry_client.uploads import FileUpload
+from astrometry_client.session import ClientSession, get_local_session
+from astrometry_client.submission import Submission
+from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload
 
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-Progress = Callable[[flow.Effect], None]
-
-_PUBLIC_POLLING = {"first_s": 5.0, "longest_s": 60.0}
-"""The official client looks every 5 s; the maintainers ask for fewer looks, so ours grow apart."""
-
-_OWN_POLLING = {"first_s": 0.25, "longest_s": 2.0}
-"""A server on this machine may be asked as often as its solves are short."""
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
 
 
 class Client:
@@ -34,13 +28,15 @@ class Client:
     Parameters
     ----------
     api_key, key_location
-        The API key, or a file that holds it; else the places `find_api_key` names.
+        The API key, or a file that holds it; else the places `Session` names.
     base_url
         The server: `https://nova.astrometry.net` or your own.
     settings
         Options of every upload that brings none of its own.
+    client_session
+        Sends all requests; by default each thread has its own on shared limits.
     session
-        A session to send with; by default each thread has its own on shared limits.
+        A login to use, in place of all of the above but `settings`.
 
     Examples
     --------
@@ -57,37 +53,48 @@ class Client:
         *,
         base_url: str = DEFAULTS.base_url,
         settings: Settings | None = None,
-        session: ClientSession | None = None,
+        client_session: ClientSession | None = None,
+        session: Session | None = None,
     ) -> None:
-        self.login = Session(api_key, key_location, base_url=_checked_url(base_url))
+        self.session = session or Session(
+            api_key, key_location, base_url=base_url, client_session=client_session
+        )
         self.settings = settings or Settings()
-        self._session = session
 
     @property
     def base_url(self) -> str:
         """Address of the server."""
-        return self.login.base_url
+        return self.session.base_url
 
     def solve(
         self,
-        path: str | Path,
+        image: Any,
         settings: Settings | None = None,
         *,
-        timeout_s: float = DEFAULTS.solve_timeout_s,
+        timeout_s: float | None = DEFAULTS.solve_timeout_s,
         on_step: Progress | None = None,
     ) -> Solution:
         """Upload an image, wait until it is solved, and return its calibration and WCS.
 
+        The server is told the file's name with a mark of eight characters, by which the upload is found
+        again if its reply gets lost.
+
         Parameters
         ----------
-        path
-            The image; see `FileUpload` for the formats.
+        image
+            A path, or one of the other things `FileUpload` takes.
         settings
             Options of this upload instead of the client's.
         timeout_s
-            Seconds to wait at most, above 0. The solve goes on at the server and can be resumed.
+            Seconds to wait at most, above 0; `None` waits as long as it takes. The solve goes on at the
+            server and can be resumed with `submission`.
         on_step
             Called before each request and each wait.
+
+        Returns
+        -------
+        Solution
+            Under the name of the file.
 
         Raises
         ------
@@ -98,20 +105,216 @@ class Client:
         NoUsableReply, ServerRefused
             The server could not be reached, or said no.
         """
-        upload = FileUpload(path, settings or self.settings)
-        polling = self._polling(timeout_s)
-        steps = flow.solve(
-            upload.request(self.login), server=self.base_url, name=upload.path.name, polling=polling
-        )
-        return self._drive(steps, on_step)
+        return self._solve(_single(self._file(image, settings)), timeout_s, on_step)
+
+    def solve_url(
+        self,
+        url: str,
+        settings: Settings | None = None,
+        *,
+        timeout_s: float | None = DEFAULTS.solve_timeout_s,
+        on_step: Progress | None = None,
+    ) -> Solution:
+        """Let the server fetch an image, wait until it is solved, and return its calibration and WCS.
+
+        Parameters
+        ----------
+        url
+            Address of the image: http, https or ftp.
+        settings, timeout_s, on_step
+            See `solve`.
+
+        Returns
+        -------
+        Solution
+            Under the last part of the address.
+
+        Raises
+        ------
+        AstrometryError
+            See `solve`.
+        """
+        upload = URLUpload(url=url, session=self.session, settings=settings or self.settings)
+        return self._solve(upload, timeout_s, on_step)
+
+    def solve_sources(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        settings: Settings | None = None,
+        timeout_s: float | None = DEFAULTS.solve_timeout_s,
+        on_step: Progress | None = None,
+        **sources: Any,
+    ) -> Solution:
+        """Solve a list of sources, and return its calibration and WCS.
+
+        Parameters
+        ----------
+        x, y, sources
+            Positions, size of the image, origin and brightness: see `SourcesUpload`.
+        settings, timeout_s, on_step
+            See `solve`.
+
+        Returns
+        -------
+        Solution
+            Under the `name` given, else `sources`. Its pixels count from 1, whatever the origin given.
+
+        Raises
+        ------
+        AstrometryError
+            See `solve`.
+        """
+        upload = SourcesUpload(x, y, session=self.session, settings=settings or self.settings, **sources)
+        return self._solve(upload, timeout_s, on_step)
+
+    def upload_file(
+        self,
+        image: Any,
+        settings: Settings | None = None,
+        *,
+        timeout_s: float | None = DEFAULTS.solve_timeout_s,
+    ) -> Job:
+        """Upload an image, wait until its job has ended, and return the job, solved or not.
+
+        Parameters
+        ----------
+        image, settings, timeout_s
+            See `solve`.
+
+        Returns
+        -------
+        Job
+            Ask it for `success()`.
+
+        Raises
+        ------
+        SubmissionFailed, SolveTimeout
+            The image was rejected, or is not finished.
+        InputError, NoUsableReply, ServerRefused
+            See `solve`.
+        """
+        submission = _single(self._file(image, settings)).submit()
+        submission.until_done(timeout=timeout_s)
+        return next(iter(submission))
+
+    def upload_files_gen(
+        self,
+        images: Iterable[str | Path],
+        settings: Settings | None = None,
+        *,
+        workers: int = DEFAULTS.max_unfinished,
+        timeout_s: float | None = DEFAULTS.solve_timeout_s,
+    ) -> Iterator[tuple[Job | Submission, str | Path]]:
+        """Upload images, several at once, and yield each as it ends together with its name.
+
+        Parameters
+        ----------
+        images
+            Paths. All are looked at before the first is uploaded.
+        settings
+            Options of these uploads instead of the client's.
+        workers
+            Images in work at once, 1 or more; the public server solves no more than 16 of one user.
+        timeout_s
+            Seconds to wait for each at most; `None` waits as long as it takes.
+
+        Yields
+        ------
+        result : Job or Submission
+            The job that ended, solved or not (a tar has several); or the submission, if it was rejected or
+            did not end in time. Both tell by `success()`.
+        name : str or Path
+            The element of `images` it belongs to, in the order in which they end.
+
+        Raises
+        ------
+        InputError
+            A file is not usable; nothing was uploaded.
+        NoUsableReply, ServerRefused
+            The server could not be reached, or said no; those under way were yielded before.
+        """
+        if workers < 1:
+            raise InputError(f"workers={workers!r} is not allowed: give 1 or more.")
+        uploads = [(self._file(image, settings), image) for image in images]
+        return ended_jobs(uploads, workers=workers, timeout_s=timeout_s)
+
+    def calibrate_file_wcs(
+        self,
+        image: Any,
+        settings: Settings | None = None,
+        *,
+        timeout_s: float | None = DEFAULTS.solve_timeout_s,
+    ) -> "Header":
+        """Upload an image, wait until it is solved, and return its WCS as an astropy header. Needs astropy.
+
+        Parameters
+        ----------
+        image, settings, timeout_s
+            See `solve`.
+
+        Returns
+        -------
+        astropy.io.fits.Header
+            SIP distortion included.
+
+        Raises
+        ------
+        AstrometryError
+            See `solve`; without a solution it is `StatusFailedException`.
+        """
+        return self.solve(image, settings, timeout_s=timeout_s).header()
+
+    calibrate_wcs_file = calibrate_file_wcs
 
     def annotations(self, solution: Solution) -> tuple[Annotation, ...]:
         """Return the known objects in a solved image."""
-        return job.annotations(self.base_url, solution.job_id).make(self._session)
+        return self.job(solution.job_id).annotations
+
+    def submission(self, submission_id: int) -> Submission:
+        """Return a submission by its id, such as the one an error carries; asks nothing yet."""
+        return Submission(submission_id, session=self.session)
+
+    def job(self, job_id: int) -> Job:
+        """Return a job by its id; asks nothing yet."""
+        return Job(job_id, session=self.session)
+
+    def my_jobs(self) -> tuple[int, ...]:
+        """Return the ids of all jobs of the user."""
+        return api.my_jobs(self.session).make(self.session.client_session)
+
+    def jobs_by_tag(self, tag: str, *, exact: bool = False) -> tuple[int, ...]:
+        """Return the ids of the jobs with a tag, each once.
+
+        Parameters
+        ----------
+        tag
+            The tag, or a part of it; not empty.
+        exact
+            Whether it must be the whole tag.
+
+        Returns
+        -------
+        tuple of int
+            Job ids, as the server orders them.
+
+        Raises
+        ------
+        InputError
+            The tag is empty.
+        """
+        if not tag:
+            raise InputError("tag='' is not allowed: give a tag, such as the name of a star.")
+        return api.jobs_by_tag(self.base_url, tag, exact=exact).make(self.session.client_session)
+
+    def submission_images(self, submission_id: int) -> tuple[int, ...]:
+        """Return the ids of the images of a submission."""
+        return api.submission_images(self.session, submission_id).make(self.session.client_session)
 
     def close(self) -> None:
         """Give back the connections of the calling thread, unless the session was brought along."""
-        if self._session is None:
+        if self.session.client_session is None:
             get_local_session().close()
 
     def __enter__(self) -> Self:
@@ -125,42 +328,28 @@ class Client:
     ) -> None:
         self.close()
 
-    def _polling(self, timeout_s: float) -> flow.Polling:
-        if not timeout_s > 0:
-            raise InputError(f"timeout_s={timeout_s!r} is not allowed: give seconds above 0.")
-        pace = _OWN_POLLING if is_loopback(self.base_url) else _PUBLIC_POLLING
-        return flow.Polling(**pace, timeout_s=timeout_s)
+    def _file(self, image: Any, settings: Settings | None) -> FileUpload:
+        return FileUpload(image, session=self.session, settings=settings or self.settings)
 
-    def _sleep(self, seconds: float) -> None:
-        # What a dry run has uploaded is solved at once.
-        if not is_dry_run_enabled("POST", self._session):
-            time.sleep(seconds)
-
-    def _drive(self, steps: flow.Steps[T], on_step: Progress | None) -> T:
-        """Carry out the effects of a flow, one after the other, and return what it ends with."""
-        started_s = time.monotonic()
-        try:
-            effect = next(steps)
-            while True:
-                if on_step:
-                    on_step(effect)
-                try:
-                    if isinstance(effect, flow.Make):
-                        answer = effect.request.make(self._session)
-                    else:
-                        self._sleep(effect.seconds)
-                        answer = time.monotonic() - started_s
-                except AstrometryError as error:
-                    effect = steps.throw(error)
-                else:
-                    effect = steps.send(answer)
-        except StopIteration as end:
-            value: T = end.value
-            return value
+    def _solve(
+        self,
+        upload: FileUpload | SourcesUpload | URLUpload,
+        timeout_s: float | None,
+        on_step: Progress | None,
+    ) -> Solution:
+        polling = pace_of(self.base_url, timeout_s=timeout_s)
+        request = upload.request(mark=secrets.token_hex(4))
+        lookup = (
+            flow.Lookup(my_jobs=api.my_jobs(self.session), filename=request.file[0]) if request.file else None
+        )
+        steps = flow.solve(request, server=self.base_url, name=upload.name, polling=polling, lookup=lookup)
+        return drive(steps, self.session.client_session, on_step=on_step)
 
 
-def _checked_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"base_url={base_url!r} is not allowed: give an http or https address.")
-    return base_url
+def _single(upload: FileUpload) -> FileUpload:
+    if upload.is_archive:
+        raise InputError(
+            f"{upload.name} holds several images: upload it with FileUpload(...).submit() and iterate over "
+            "its jobs, or give it to upload_files_gen."
+        )
+    return upload

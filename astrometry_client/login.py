@@ -4,16 +4,18 @@ import hashlib
 import json
 import logging
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Self, cast
+from urllib.parse import urlsplit
 
 import filelock
 
+from astrometry_client import api
 from astrometry_client.api_key import find_api_key
 from astrometry_client.config import DEFAULTS, state_dir
-from astrometry_client.errors import LoginFailedException, MalformedReply
-from astrometry_client.request import PostRequest, reading
+from astrometry_client.errors import InputError, LoginFailedException
 from astrometry_client.session import ClientSession, is_dry_run_enabled, is_loopback
 from astrometry_client.whole_file import private_folder, write_whole
 
@@ -21,20 +23,6 @@ logger = logging.getLogger(__name__)
 
 _LOCK_WAIT_S = 60.0
 """Longest wait for another process that is logging in: its own time-outs end before."""
-
-
-def login_request(server: str, *, api_key: str) -> PostRequest[str]:
-    """Return the request that answers a session key."""
-    return PostRequest(
-        f"{server}/api/login", payload={"apikey": api_key}, read=reading(_session_key), idempotent=True
-    )
-
-
-def _session_key(document: Any) -> str:
-    key = document.get("session")
-    if not isinstance(key, str) or not key:
-        raise MalformedReply("The login was answered without a session key: try again later.")
-    return key
 
 
 class Session:
@@ -45,12 +33,22 @@ class Session:
     Parameters
     ----------
     api_key, key_location
-        The API key, or a file that holds it; see `find_api_key` for the other places.
+        The API key, or a file that holds it. Without either it is looked for in the environment
+        (`ASTROMETRY_API_KEY`, `AN_API_KEY`), the netrc entry of the host, the system keyring, our
+        configuration file, and the configuration of astroquery.
     base_url
-        The server.
+        The server: `https://nova.astrometry.net` or your own.
     shared
         Whether the session key is kept on disk for the user's other processes. By default it is, but
         not for a server on this machine: such servers come and go.
+    client_session
+        Sends the requests of this login and of what is made with it; by default each thread has its own
+        on shared limits.
+
+    Raises
+    ------
+    InputError
+        The address is none.
     """
 
     def __init__(
@@ -60,12 +58,15 @@ class Session:
         *,
         base_url: str = DEFAULTS.base_url,
         shared: bool | None = None,
+        client_session: ClientSession | None = None,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        self.base_url = _checked_url(base_url).rstrip("/")
+        self.client_session = client_session
         self._shared = not is_loopback(base_url) if shared is None else shared
         self._given = (api_key, key_location)
         self._api_key: str | None = None
         self._key: str | None = None
+        self._user: str | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -73,7 +74,7 @@ class Session:
 
     @property
     def api_key(self) -> str:
-        """The API key. Raises `APIKeyError` if there is none."""
+        """The API key. Raises `APIKeyError`, which names the places that were looked at, if there is none."""
         if self._api_key is None:
             self._api_key = find_api_key(*self._given, base_url=self.base_url)
         return self._api_key
@@ -88,34 +89,92 @@ class Session:
         """The session key; logs in if there is none yet."""
         return self.session_key()
 
-    def login(self, *, force: bool = False) -> None:
-        """Make sure of a session key; with `force`, of a new one.
+    def login(self, force: bool = False) -> None:
+        """Make sure of a session key.
+
+        Parameters
+        ----------
+        force
+            Whether to log in anew although there is a key.
 
         Raises
         ------
+        APIKeyError
+            There is no API key to log in with.
         LoginFailedException
             The server does not accept the API key: check it on the site's profile page.
         """
-        self.session_key(instead_of=self._key if force else None)
+        renew = force and not is_dry_run_enabled("POST", self.client_session)
+        self.session_key(instead_of=(self._key or self._store().read()) if renew else None)
 
-    def session_key(self, session: ClientSession | None = None, *, instead_of: str | None = None) -> str:
-        """Return a session key, logging in when there is none or only the one that no longer works."""
-        if is_dry_run_enabled("POST", session):
+    def whoami(self) -> str:
+        """Return the name of the user, as the server tells it at a login; asks once.
+
+        Returns
+        -------
+        str
+            On nova.astrometry.net the e-mail address.
+
+        Raises
+        ------
+        APIKeyError, LoginFailedException
+            See `login`.
+        """
+        if self._user is None:
+            self.login(force=True)
+        return self._user or "dry-run"
+
+    def logout(self) -> None:
+        """Forget the session key, here and on disk. The API has no call that ends the session itself.
+
+        Raises
+        ------
+        APIKeyError
+            Without an API key nobody knows whose login to forget.
+        """
+        with self._lock:
+            self._key = self._user = None
+            with self._store().locked() as store:
+                store.forget()
+
+    def session_key(
+        self, client_session: ClientSession | None = None, *, instead_of: str | None = None
+    ) -> str:
+        """Return a session key, logging in when there is none or only the one that no longer works.
+
+        Parameters
+        ----------
+        client_session
+            Sends the request, instead of that of this login.
+        instead_of
+            A key the server no longer accepts.
+
+        Returns
+        -------
+        str
+            The key.
+
+        Raises
+        ------
+        APIKeyError, LoginFailedException
+            See `login`.
+        """
+        sender = client_session or self.client_session
+        if is_dry_run_enabled("POST", sender):
             return "dry-run"
         with self._lock:
             if self._key is None or self._key == instead_of:
-                self._key = self._shared_key(session, instead_of)
+                self._key = self._shared_key(sender, instead_of)
             return self._key
 
-    def _shared_key(self, session: ClientSession | None, stale: str | None) -> str:
-        store = self._store()
-        with store.locked():
+    def _shared_key(self, client_session: ClientSession | None, stale: str | None) -> str:
+        with self._store().locked() as store:
             known = store.read()
             if known is not None and known != stale:
                 return known
             logger.info("Logging in at %s", self.base_url)
             try:
-                key = login_request(self.base_url, api_key=self.api_key).make(session)
+                reply = api.login(self.base_url, api_key=self.api_key).make(client_session)
             except LoginFailedException as refused:
                 raise LoginFailedException(
                     f"{self.base_url} does not accept the API key: check it on your profile page there.",
@@ -123,8 +182,9 @@ class Session:
                     status=refused.status,
                     server_message=refused.server_message,
                 ) from refused
-            store.write(key)
-            return key
+            self._user = reply.user
+            store.write(reply.session_key)
+            return reply.session_key
 
     def _store(self) -> "_KeyStore":
         if not self._shared:
@@ -140,26 +200,54 @@ class _KeyStore:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def locked(self) -> AbstractContextManager[object]:
-        if self._path is None:
-            return nullcontext()
+    @contextmanager
+    def locked(self) -> Iterator[Self]:
+        """Keep other processes out; where that cannot be, do without the file."""
+        lock = self._lock() if self._path else None
         try:
-            private_folder(self._path.parent)
-            return filelock.FileLock(self._path.with_suffix(".lock"), timeout=_LOCK_WAIT_S).acquire()
+            yield self
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _lock(self) -> filelock.BaseFileLock | None:
+        path = cast(Path, self._path)
+        try:
+            private_folder(path.parent)
+            lock = filelock.FileLock(path.with_suffix(".lock"), timeout=_LOCK_WAIT_S)
+            lock.acquire()
         except (OSError, filelock.Timeout) as cause:
-            logger.warning("The login cannot be shared with other processes: %s", cause)
-            self._path = None
-            return nullcontext()
+            self._give_up(cause)
+            return None
+        return lock
 
     def read(self) -> str | None:
-        try:
-            return _session_key(json.loads(self._path.read_text())) if self._path else None
-        except (OSError, ValueError, AttributeError, MalformedReply):
+        if self._path is None:
             return None
+        try:
+            key = json.loads(self._path.read_text())["session"]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return key if isinstance(key, str) and key else None
 
     def write(self, key: str) -> None:
         if self._path:
             try:
                 write_whole(self._path, json.dumps({"session": key}).encode(), private=True)
             except OSError as cause:
-                logger.warning("The login cannot be shared with other processes: %s", cause)
+                self._give_up(cause)
+
+    def forget(self) -> None:
+        if self._path:
+            self._path.unlink(missing_ok=True)
+
+    def _give_up(self, cause: Exception) -> None:
+        logger.warning("The login cannot be shared with other processes: %s", cause)
+        self._path = None
+
+
+def _checked_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"base_url={base_url!r} is not allowed: give an http or https address.")
+    return base_url

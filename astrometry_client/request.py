@@ -1,9 +1,10 @@
 """Requests as values: what is asked, and what its answer means. Nothing is sent before `make()`."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
 import requests
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from astrometry_client.login import Session
 
 T = TypeVar("T")
+Bytes = Path | IO[bytes] | bytes
+"""What a session sends as a file."""
 
 
 def document(response: requests.Response) -> Any:
@@ -42,22 +45,58 @@ class Request(Generic[T]):
         The full address.
     read
         Turns the judged reply into what `make` returns; the JSON document by default.
+    headers
+        Sent beside those of the session.
     """
 
     url: str
     read: Callable[[requests.Response], T] = attrs.field(default=document, kw_only=True, repr=False)
+    headers: Mapping[str, str] = attrs.field(factory=dict, kw_only=True, repr=False)
 
-    def make(self, session: ClientSession | None = None) -> T:
+    def make(self, client_session: ClientSession | None = None) -> T:
         """Send the request and return what its reply means.
+
+        Parameters
+        ----------
+        client_session
+            Sends it; by default the calling thread's own.
+
+        Returns
+        -------
+        T
+            What `read` makes of the reply.
 
         Raises
         ------
         NoUsableReply
-            Nothing that can be trusted came back within the session's bounds.
+            Nothing that can be trusted came back within the session's bounds: try again later.
         ServerRefused
             The server said no; its words are in `server_message`.
         """
-        return self.read((session or get_local_session()).request("GET", self.url))
+        sender = client_session or get_local_session()
+        return self.read(sender.request("GET", self.url, headers=self.headers))
+
+    def download(self, path: str | Path, client_session: ClientSession | None = None) -> Path:
+        """Write the reply to a file in constant memory, whole or not at all, and return its path.
+
+        Parameters
+        ----------
+        path
+            Where to; a file of that name is replaced.
+        client_session
+            Sends it; by default the calling thread's own.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        NoUsableReply, ServerRefused
+            See `make`.
+        """
+        return (client_session or get_local_session()).download(self.url, path, headers=self.headers)
 
 
 @attrs.frozen
@@ -66,27 +105,55 @@ class PostRequest(Request[T]):
 
     Parameters
     ----------
+    url
+        The full address.
+    read, headers
+        See `Request`.
     payload
         What goes into `request-json`.
     file
-        Name on the server and path of a file to send along; streamed from disk.
+        Name on the server, and what is sent: a path, an open binary file, bytes, or a function that returns
+        a context manager of one of these. Streamed, never held in memory.
     idempotent
         Whether sending it twice changes nothing at the server, so that it may be repeated like a GET.
     """
 
     payload: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True, repr=False)
-    file: tuple[str, Path] | None = attrs.field(default=None, kw_only=True)
+    file: tuple[str, Bytes | Callable[[], AbstractContextManager[Bytes]]] | None = attrs.field(
+        default=None, kw_only=True
+    )
     idempotent: bool = attrs.field(default=False, kw_only=True)
 
-    def make(self, session: ClientSession | None = None) -> T:
+    def make(self, client_session: ClientSession | None = None) -> T:
         """Send the request and return what its reply means; see `Request.make`."""
-        return self._post(session, self.payload)
+        with self._files() as files:
+            return self._post(client_session, self.payload, files)
 
-    def _post(self, session: ClientSession | None, payload: Mapping[str, Any]) -> T:
-        form = {"request-json": json.dumps(payload)}
-        files = {"file": self.file} if self.file else None
-        reply = (session or get_local_session()).request(
-            "POST", self.url, data=form, files=files, idempotent=self.idempotent
+    @contextmanager
+    def _files(self) -> Iterator[Mapping[str, tuple[str, Bytes]] | None]:
+        if self.file is None:
+            yield None
+            return
+        name, source = self.file
+        if callable(source):
+            with source() as opened:
+                yield {"file": (name, opened)}
+        else:
+            yield {"file": (name, source)}
+
+    def _post(
+        self,
+        client_session: ClientSession | None,
+        payload: Mapping[str, Any],
+        files: Mapping[str, tuple[str, Bytes]] | None,
+    ) -> T:
+        reply = (client_session or get_local_session()).request(
+            "POST",
+            self.url,
+            data={"request-json": json.dumps(payload)},
+            files=files,
+            headers=self.headers,
+            idempotent=self.idempotent,
         )
         return self.read(reply)
 
@@ -97,13 +164,18 @@ class SessionRequest(PostRequest[T]):
 
     Parameters
     ----------
-    login
+    session
         The login whose session key is sent inside `request-json`.
+    url
+        The full address.
+    read, headers, payload, file, idempotent
+        See `PostRequest`.
     """
 
-    login: "Session" = attrs.field(kw_only=True)
+    session: "Session"
+    url: str
 
-    def make(self, session: ClientSession | None = None) -> T:
+    def make(self, client_session: ClientSession | None = None) -> T:
         """Send the request with a session key that works; see `Request.make`.
 
         Raises
@@ -113,10 +185,11 @@ class SessionRequest(PostRequest[T]):
         LoginFailedException
             The API key is not accepted.
         """
-        key = self.login.session_key(session)
-        try:
-            return self._post(session, {**self.payload, "session": key})
-        except StaleSession:
-            # A refused write was not stored, so sending it again cannot make two of it.
-            key = self.login.session_key(session, instead_of=key)
-            return self._post(session, {**self.payload, "session": key})
+        key = self.session.session_key(client_session)
+        with self._files() as files:
+            try:
+                return self._post(client_session, {**self.payload, "session": key}, files)
+            except StaleSession:
+                # A refused write was not stored, so sending it again cannot make two of it.
+                key = self.session.session_key(client_session, instead_of=key)
+                return self._post(client_session, {**self.payload, "session": key}, files)

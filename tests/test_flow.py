@@ -21,11 +21,11 @@ UPLOAD: Request[UploadReceipt] = Request(f"{SERVER}/api/upload")
 CALIBRATION = Calibration(
     ra_deg=1, dec_deg=2, radius_deg=3, pixel_scale_arcsec=4, orientation_deg=5, parity=-1
 )
-QUEUED: dict[str, Any] = {"job_ids": (), "queued": 1}
+QUEUED: dict[str, Any] = {"jobs": (None,)}
 
 
 def status(**changes: Any) -> SubmissionStatus:
-    known = {"job_ids": (), "queued": 0, "solved_job_ids": (), "error_message": None}
+    known = {"jobs": (), "solved_job_ids": (), "error_message": None}
     return SubmissionStatus(submission_id=7, started=None, finished=None, **{**known, **changes})
 
 
@@ -62,7 +62,7 @@ def stepper(*answers: Any, timeout_s: float = 1000) -> Stepper:
 
 
 def test_solved_image_ends_in_a_solution_with_its_ids() -> None:
-    run = stepper(status(**QUEUED), status(job_ids=(9,)), "solving", "success", CALIBRATION, b"SIMPLE")
+    run = stepper(status(**QUEUED), status(jobs=(9,)), "solving", "success", CALIBRATION, b"SIMPLE")
     assert run.run() == Solution(
         name="m31.jpg",
         server=SERVER,
@@ -83,13 +83,13 @@ def test_solved_image_ends_in_a_solution_with_its_ids() -> None:
 
 
 def test_submission_that_lists_the_calibration_needs_no_job_request() -> None:
-    run = stepper(status(job_ids=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
+    run = stepper(status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
     run.run()
     assert "/api/jobs/9" not in run.paths
 
 
 def test_waits_grow_up_to_the_longest() -> None:
-    run = stepper(*[status(**QUEUED)] * 12, status(job_ids=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
+    run = stepper(*[status(**QUEUED)] * 12, status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
     run.run()
     assert run.waits_s[:3] == pytest.approx([5, 7, 9.8])
     assert run.waits_s == sorted(run.waits_s)
@@ -98,9 +98,9 @@ def test_waits_grow_up_to_the_longest() -> None:
 
 def test_vanished_job_is_looked_up_in_the_submission_again() -> None:
     run = stepper(
-        status(job_ids=(9,)),
+        status(jobs=(9,)),
         NotFound("gone"),
-        status(job_ids=(10,)),
+        status(jobs=(10,)),
         "success",
         CALIBRATION,
         b"",
@@ -126,12 +126,12 @@ def test_rejected_submission_carries_the_servers_words_and_its_id() -> None:
 
 def test_failed_job_carries_both_ids() -> None:
     with pytest.raises(StatusFailedException) as caught:
-        stepper(status(job_ids=(9,)), "failure").run()
+        stepper(status(jobs=(9,)), "failure").run()
     assert (caught.value.submission_id, caught.value.job_id) == (7, 9)
 
 
 def test_late_solve_ends_in_time_and_can_be_resumed() -> None:
-    run = stepper(status(job_ids=(9,)), *["solving"] * 50, timeout_s=20)
+    run = stepper(status(jobs=(9,)), *["solving"] * 50, timeout_s=20)
     with pytest.raises(SolveTimeout) as caught:
         run.run()
     assert sum(run.waits_s) == 20
@@ -146,7 +146,7 @@ def test_error_while_polling_carries_the_submission() -> None:
 
 def test_error_while_fetching_carries_the_job() -> None:
     with pytest.raises(Unreachable) as caught:
-        stepper(status(job_ids=(9,), solved_job_ids=(9,)), Unreachable("no connection")).run()
+        stepper(status(jobs=(9,), solved_job_ids=(9,)), Unreachable("no connection")).run()
     assert (caught.value.submission_id, caught.value.job_id) == (7, 9)
 
 
@@ -154,7 +154,7 @@ def test_followed_submission_is_not_uploaded() -> None:
     polling = flow.Polling(first_s=1, longest_s=1, timeout_s=10)
     run = Stepper(
         flow.follow(7, server=SERVER, name="m31.jpg", polling=polling),
-        [status(job_ids=(9,), solved_job_ids=(9,)), CALIBRATION, b""],
+        [status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b""],
     )
     assert run.run().job_id == 9
     assert "/api/upload" not in run.paths

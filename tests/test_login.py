@@ -57,12 +57,12 @@ def server() -> Iterator[LoginServer]:
 
 
 def my_jobs(login: Session) -> object:
-    return SessionRequest(f"{login.base_url}/api/myjobs", login=login).make()
+    return SessionRequest(login, f"{login.base_url}/api/myjobs").make()
 
 
 def test_nothing_is_sent_before_a_key_is_needed(server: LoginServer) -> None:
     login = Session("secret", base_url=server.url)
-    SessionRequest(f"{server.url}/api/myjobs", login=login)
+    SessionRequest(login, f"{server.url}/api/myjobs")
     assert not login.logged_in
     assert server.arrivals == []
 
@@ -105,7 +105,7 @@ def test_processes_share_one_login_and_renew_it_once(server: LoginServer) -> Non
     program = (
         "import sys; from astrometry_client import Session, SessionRequest\n"
         "login = Session('secret', base_url=sys.argv[1], shared=True)\n"
-        "print(SessionRequest(f'{login.base_url}/api/myjobs', login=login).make()['jobs'])"
+        "print(SessionRequest(login, f'{login.base_url}/api/myjobs').make()['jobs'])"
     )
     for expected in (1, 2):
         running = [
@@ -170,7 +170,7 @@ def test_refused_api_key_says_where_to_look_and_does_not_show_it(server: LoginSe
 def test_login_without_a_session_key_is_no_usable_reply(server: LoginServer) -> None:
     server.responder = None
     server.default = answer_json({"status": "success"})
-    with pytest.raises(MalformedReply, match="session key"):
+    with pytest.raises(MalformedReply, match="'session'"):
         my_jobs(Session("secret", base_url=server.url))
 
 
@@ -183,7 +183,7 @@ def test_missing_api_key_is_told_before_any_request(server: LoginServer) -> None
 def test_neither_key_is_shown_anywhere(server: LoginServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     login = Session("secret", base_url=server.url)
-    request = SessionRequest(f"{server.url}/api/myjobs", payload={"x": 1}, login=login)
+    request = SessionRequest(login, f"{server.url}/api/myjobs", payload={"x": 1})
     request.make()
     shown = caplog.text + repr(login) + repr(request) + str(vars(login).keys())
     assert not re.search(r"secret|key1", shown)

@@ -1,9 +1,11 @@
 """What the server is told and what it answers, as frozen values."""
 
+from astrometry_client.models.options import Option
 from astrometry_client.models.replies import (
     Annotation,
     Calibration,
     JobInfo,
+    JobState,
     SubmissionStatus,
     UploadReceipt,
 )
@@ -14,6 +16,8 @@ __all__ = [
     "Annotation",
     "Calibration",
     "JobInfo",
+    "JobState",
+    "Option",
     "Settings",
     "Solution",
     "SubmissionStatus",

@@ -30,7 +30,15 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _numbers(values: Any) -> tuple[int, ...]:
-    return tuple(int(value) for value in values if value is not None)
+    return tuple(int(value) for value in values)
+
+
+def _once(values: Any) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(_numbers(values)))
+
+
+def _numbers_or_none(values: Any) -> tuple[int | None, ...]:
+    return tuple(None if value is None else int(value) for value in values)
 
 
 def _time(text: Any) -> datetime | None:
@@ -46,6 +54,27 @@ def _job_state(value: Any) -> JobState:
     if value not in get_args(JobState):
         raise ValueError(f"{value!r} is none of {', '.join(get_args(JobState))}")
     return cast(JobState, value)
+
+
+def _filled_text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{type(value).__name__} where a text is needed")
+    return value
+
+
+@attrs.frozen(kw_only=True)
+class LoginReply:
+    """What the server answers to a login."""
+
+    session_key: str = attrs.field(repr=False)
+    user: str
+    """Name of the user; empty if the server does not tell it."""
+
+    @classmethod
+    def from_document(cls, document: Document) -> Self:
+        """Return the key and the name in a reply of `api/login`."""
+        _, _, user = str(document.get("message") or "").partition("authenticated user: ")
+        return cls(session_key=_read(document, "session", _filled_text), user=user)
 
 
 @attrs.frozen(kw_only=True)
@@ -70,29 +99,37 @@ class SubmissionStatus:
     started: datetime | None
     finished: datetime | None
     """End of unpacking, normally *before* any job exists; never a sign of a solution."""
-    job_ids: tuple[int, ...]
-    """Jobs that exist. An id can vanish and be replaced when the server's solver restarts."""
-    queued: int
-    """Images that wait for a job."""
+    jobs: tuple[int | None, ...]
+    """The job of each image, `None` for one that waits in the queue. An id can vanish and be replaced when
+    the server's solver restarts."""
     solved_job_ids: tuple[int, ...]
     error_message: str | None
     """The server's own words, the last 252 characters of its traceback."""
 
     @property
+    def job_ids(self) -> tuple[int, ...]:
+        """The jobs that exist."""
+        return tuple(job_id for job_id in self.jobs if job_id is not None)
+
+    @property
+    def queued(self) -> int:
+        """How many images wait for a job."""
+        return self.jobs.count(None)
+
+    @property
     def failed(self) -> bool:
         """Whether the upload was rejected for good: it ended, and no job will come."""
-        return self.finished is not None and not self.job_ids and not self.queued
+        return self.finished is not None and not self.jobs
 
     @classmethod
     def from_document(cls, document: Document, *, submission_id: int) -> Self:
         """Return the state in a reply of `api/submissions/ID`."""
-        jobs = _read(document, "jobs", list)
+        jobs = _read(document, "jobs", _numbers_or_none)
         return cls(
             submission_id=submission_id,
             started=_read(document, "processing_started", _time),
             finished=_read(document, "processing_finished", _time),
-            job_ids=_numbers(jobs),
-            queued=jobs.count(None),
+            jobs=jobs,
             solved_job_ids=_read(document, "job_calibrations", lambda pairs: _numbers(p[0] for p in pairs)),
             error_message=document.get("error_message"),
         )
@@ -101,6 +138,21 @@ class SubmissionStatus:
 def job_state(document: Document) -> JobState:
     """Return the state in a reply of `api/jobs/ID`."""
     return _read(document, "status", _job_state)
+
+
+def job_ids(document: Document, *, key: str) -> tuple[int, ...]:
+    """Return the ids in a reply of `api/myjobs` or `api/jobs_by_tag`, which repeats some, each once."""
+    return _read(document, key, _once)
+
+
+def image_ids(document: Document) -> tuple[int, ...]:
+    """Return the ids in a reply of `api/submission_images`."""
+    return _read(document, "image_ids", _once)
+
+
+def words(document: Document, *, key: str) -> tuple[str, ...]:
+    """Return the tags or names in a reply about a job."""
+    return _read(document, key, _texts)
 
 
 @attrs.frozen(kw_only=True)
@@ -188,3 +240,8 @@ class Annotation:
             radius_px=float(document.get("radius") or 0.0),
             magnitude=document.get("vmag"),
         )
+
+    @classmethod
+    def all_from_document(cls, document: Document) -> tuple[Self, ...]:
+        """Return the objects in a reply of `api/jobs/ID/annotations`."""
+        return _read(document, "annotations", lambda entries: tuple(map(cls.from_document, entries)))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from astrometry_client.models.fits_files import header_of
 from astrometry_client.models.replies import Calibration
 from astrometry_client.whole_file import write_whole
 
@@ -20,7 +21,8 @@ class Solution:
     name: str
     """Name of the file that was solved."""
     server: str
-    submission_id: int
+    submission_id: int | None
+    """`None` if the reply to the upload got lost, and only its job was found again."""
     job_id: int
     calibration: Calibration
     wcs_file: bytes = attrs.field(repr=False)
@@ -28,9 +30,7 @@ class Solution:
 
     def header(self) -> "Header":
         """Return the WCS as an astropy header. Needs astropy."""
-        from astropy.io import fits
-
-        return fits.Header.fromstring(self.wcs_file)
+        return header_of(self.wcs_file)
 
     def wcs(self) -> "WCS":
         """Return the WCS, distortion included, as an astropy WCS. Needs astropy."""

@@ -62,7 +62,7 @@ def tar_of(content: bytes) -> bytes:
 def test_what_the_server_solves_is_accepted(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "field"
     path.write_bytes(content)
-    assert FileUpload(path).path == path
+    assert FileUpload(path).source == path
 
 
 @pytest.mark.parametrize(

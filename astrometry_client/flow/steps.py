@@ -1,0 +1,90 @@
+"""What a flow asks of its driver, and how long it lets it wait."""
+
+import math
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar
+
+import attrs
+
+from astrometry_client.errors import AstrometryError, InputError
+from astrometry_client.request import Request
+
+T = TypeVar("T")
+Stage = Literal["uploading", "queued", "solving", "fetching"]
+
+
+@attrs.frozen
+class Make:
+    """Effect: make this request and send back what it returns, or throw in its error."""
+
+    request: Request[Any]
+    stage: Stage
+
+
+@attrs.frozen
+class Wait:
+    """Effect: wait, then send back the seconds that have passed since the start."""
+
+    seconds: float
+    stage: Stage
+
+
+Effect = Make | Wait
+Steps = Generator[Effect, Any, T]
+
+
+def _positive(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    if not value > 0:
+        raise InputError(f"{attribute.name}={value!r} is not allowed: give seconds above 0.")
+
+
+@attrs.frozen(kw_only=True)
+class Polling:
+    """How long to wait between two looks at an unfinished image.
+
+    Parameters
+    ----------
+    first_s, longest_s
+        Seconds before the first look, and between the last ones.
+    growth
+        Factor from one wait to the next.
+    timeout_s
+        Seconds after which the wait is given up; the solve can be resumed. By default there is no end.
+
+    Raises
+    ------
+    InputError
+        A number is not above 0.
+    """
+
+    first_s: float = attrs.field(validator=_positive)
+    longest_s: float = attrs.field(default=math.inf, validator=_positive)
+    timeout_s: float = attrs.field(default=math.inf, validator=_positive)
+    growth: float = 1.4
+
+    def waits_s(self, *, at_once: bool = False) -> Iterator[float]:
+        """Yield the seconds to wait before each look, growing up to the longest.
+
+        Parameters
+        ----------
+        at_once
+            Whether the first look is not waited for.
+        """
+        if at_once:
+            yield 0.0
+        wait_s = min(self.first_s, self.longest_s)
+        while True:
+            yield wait_s
+            wait_s = min(wait_s * self.growth, self.longest_s)
+
+
+@contextmanager
+def ids_in_errors(submission_id: int | None, job_id: int | None = None) -> Iterator[None]:
+    """Let every error that leaves carry what is needed to resume."""
+    try:
+        yield
+    except AstrometryError as error:
+        error.submission_id = error.submission_id or submission_id
+        error.job_id = error.job_id or job_id
+        raise

@@ -1,0 +1,75 @@
+"""Uploading: nothing is stored twice if that can be told."""
+
+import itertools
+from typing import Final
+
+import attrs
+
+from astrometry_client import api
+from astrometry_client.errors import OutcomeUnknown, Overloaded
+from astrometry_client.flow.steps import Make, Polling, Steps, Wait
+from astrometry_client.models import JobInfo, UploadReceipt
+from astrometry_client.request import Request
+
+_MOST_SENDS: Final = 5
+"""An upload is sent so often at most; only what got lost, or met an overload, is sent again."""
+
+_LOOKS_FOR_LOST: Final = 6
+"""After this many looks, 80 s at the public pace, a lost upload without a job counts as never stored."""
+
+_NEWEST_JOBS: Final = 16
+"""As many jobs of the user are looked at, newest first, to find a lost upload among them."""
+
+
+@attrs.frozen(kw_only=True)
+class Lookup:
+    """How an upload whose reply got lost is found again.
+
+    Parameters
+    ----------
+    my_jobs
+        The request that answers the jobs of the user.
+    filename
+        The name the file was sent under, which no other upload has.
+    """
+
+    my_jobs: Request[tuple[int, ...]]
+    filename: str
+
+
+def send(
+    upload: Request[UploadReceipt], polling: Polling, lookup: Lookup | None
+) -> Steps[UploadReceipt | int]:
+    """Upload, and return the receipt; or the job, if only that could be found."""
+    for sends, wait_s in zip(itertools.count(1), polling.waits_s(), strict=False):
+        try:
+            receipt: UploadReceipt = yield Make(upload, "uploading")
+        except Overloaded as refused:
+            # What was refused was not stored.
+            if sends == _MOST_SENDS:
+                raise
+            yield Wait(max(wait_s, refused.retry_after_s or 0.0), "uploading")
+        except OutcomeUnknown:
+            job_id = (yield from _find(lookup, polling)) if lookup else None
+            if job_id is not None:
+                return job_id
+            if sends == _MOST_SENDS:
+                raise
+        else:
+            return receipt
+    raise AssertionError("unreachable")
+
+
+def _find(lookup: Lookup, polling: Polling) -> Steps[int | None]:
+    """Look for the job of an upload whose reply got lost."""
+    seen: set[int] = set()
+    server = lookup.my_jobs.url.removesuffix("/api/myjobs")
+    for wait_s in itertools.islice(polling.waits_s(), _LOOKS_FOR_LOST):
+        yield Wait(wait_s, "uploading")
+        newest: list[int] = sorted((yield Make(lookup.my_jobs, "uploading")), reverse=True)[:_NEWEST_JOBS]
+        for job_id in [job_id for job_id in newest if job_id not in seen]:
+            seen.add(job_id)
+            info: JobInfo = yield Make(api.job_info(server, job_id), "uploading")
+            if info.original_filename == lookup.filename:
+                return job_id
+    return None

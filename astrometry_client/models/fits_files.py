@@ -1,0 +1,29 @@
+"""Result files as the objects of astropy."""
+
+import io
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astropy.io.fits import HDUList, Header
+    from astropy.wcs import WCS
+
+
+def header_of(wcs_file: bytes) -> "Header":
+    """Return the header of a WCS file, which is a FITS file without data."""
+    from astropy.io import fits
+
+    return fits.Header.fromstring(wcs_file)
+
+
+def wcs_of(wcs_file: bytes) -> "WCS":
+    """Return the WCS in a WCS file, with its SIP distortion."""
+    from astropy.wcs import WCS
+
+    return WCS(header_of(wcs_file))
+
+
+def hdus_of(content: bytes) -> "HDUList":
+    """Return the HDUs of a FITS file, read from memory."""
+    from astropy.io import fits
+
+    return fits.open(io.BytesIO(content))

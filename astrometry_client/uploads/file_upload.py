@@ -1,0 +1,107 @@
+"""An image, or several in a tar, sent from here."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import attrs
+
+from astrometry_client import api
+from astrometry_client.errors import InputError, UnreadableFileError
+from astrometry_client.models import UploadReceipt
+from astrometry_client.request import SessionRequest
+from astrometry_client.session import is_loopback
+from astrometry_client.uploads.contents import Opener, opener_of, own_name
+from astrometry_client.uploads.formats import first_bytes, is_archive, is_solvable
+from astrometry_client.uploads.packing import Compress, packed, pays
+from astrometry_client.uploads.upload import Upload
+
+_LONGEST_STEM = 200
+"""Characters of a file name: the server's database takes 256, with mark and suffix."""
+
+
+@attrs.frozen(init=False)
+class FileUpload(Upload):
+    """An image, or a list of x and y, sent from here.
+
+    Parameters
+    ----------
+    source
+        A path, `-` for standard input, an open binary file (from where it stands), bytes, an astropy
+        `HDUList` or `CCDData`, or a 2-dimensional array whose row 0 is the first of the FITS file. Files
+        hold FITS (also fpacked), JPEG, PNG, GIF, TIFF, BMP, PNM, a text list of x and y (first pixel 1), or a
+        tar of them, which becomes one submission with a job for each; gzip and bzip2 are fine. Files are
+        never read into memory.
+    session
+        The login to upload with; by default one to nova.astrometry.net.
+    settings
+        Options of this upload; by default everything is the server's choice.
+    name
+        The file name the server is told; by default the source's own.
+    compress
+        Whether to gzip the file on the way: `auto` does with FITS of 4 MiB and more that shrinks to 80 % or
+        less, and not to a server on this machine; `on` with all that is not compressed yet; `off` never.
+
+    Raises
+    ------
+    UnreadableFileError
+        The file is missing, unreadable, empty, a folder, or nothing the server could solve.
+    InputError
+        The source is something else, or `compress` is none of the three.
+    """
+
+    source: Any
+    name: str
+    compress: Compress = attrs.field(repr=False)
+    is_archive: bool = attrs.field(repr=False)
+    """Whether it is a tar, which becomes several jobs."""
+    _opened: Opener = attrs.field(repr=False, eq=False, alias="opened")
+
+    def __init__(
+        self, source: Any, *, name: str | None = None, compress: Compress = "auto", **options: Any
+    ) -> None:
+        if compress not in {"auto", "on", "off"}:
+            raise InputError(f"compress={compress!r} is not allowed: give 'auto', 'on' or 'off'.")
+        name = name or own_name(source) or "image.fits"
+        opened = opener_of(source)
+        self.__attrs_init__(
+            source=source,
+            name=name,
+            compress=compress,
+            is_archive=_is_archive(opened, str(source) if isinstance(source, str | Path) else name),
+            opened=opened,
+            **options,
+        )
+
+    def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:
+        """Return the request that uploads the file; see `Upload.request`."""
+        path = Path(self.name)
+        name = f"{path.stem[:_LONGEST_STEM]}.{mark}{path.suffix}" if mark else self.name
+        return api.upload(self.session, payload=self.settings.payload(), file=(name, self._sent))
+
+    @contextmanager
+    def _sent(self) -> Iterator[IO[bytes]]:
+        """Open what is sent, compressed if that pays."""
+        compress = "off" if self.compress == "auto" and is_loopback(self.session.base_url) else self.compress
+        with self._opened() as file:
+            size_bytes = file.seek(0, io.SEEK_END)
+            if pays(file, size_bytes, compress):
+                with packed(file) as smaller:
+                    yield smaller
+            else:
+                file.seek(0)
+                yield file
+
+
+def _is_archive(opened: Opener, label: str) -> bool:
+    """Return whether a file is a tar, after checking that the server could solve it."""
+    with opened() as file:
+        head = first_bytes(file, label)
+    if not is_solvable(head):
+        raise UnreadableFileError(
+            f"{label} is not an image or source list: give FITS, JPEG, PNG, GIF, TIFF, a text list of "
+            "x and y, or a tar of them."
+        )
+    return is_archive(head)
