@@ -339,9 +339,8 @@ def _cache(cache_file: str | Path | NotGiven | None) -> BaseCache:
     return shared_cache(None if isinstance(cache_file, NotGiven) else cache_file)
 
 
-def _check_known(options: Mapping[str, Any]) -> None:
-    for name in options:
+def _check_known(names: Iterable[str]) -> None:
+    for name in names:
         if name not in _OPTIONS:
-            raise InputError(
-                f"{name}={options[name]!r} is no option of a ClientSession: see its documentation."
-            )
+            # Without the value, which may be a key.
+            raise InputError(f"{name} is no option of a ClientSession: see its documentation.")

@@ -58,9 +58,18 @@ def typed_error(error: Exception, request: requests.PreparedRequest) -> Astromet
             url=url,
             request=request,
         )
+    if _is_local(error):
+        return InputError(f"{url} cannot be asked or its reply not be written: {error}", url=url)
     if never_opened(error):
         return _unreachable(error, url, request)
     return _no_reply(error, url, request)
+
+
+def _is_local(error: Exception) -> bool:
+    """Return whether the fault is of this machine's files: what goes wrong on the wire comes wrapped."""
+    return isinstance(error, OSError) and not isinstance(
+        error, requests.RequestException | ConnectionError | TimeoutError
+    )
 
 
 def _unreachable(error: Exception, url: str, request: requests.PreparedRequest) -> Unreachable:

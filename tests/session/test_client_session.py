@@ -189,6 +189,18 @@ def test_setting_that_is_not_allowed_is_refused(options: dict[str, Any]) -> None
         ClientSession(**options)
 
 
+def test_refused_setting_is_not_shown_since_it_may_be_a_key() -> None:
+    with pytest.raises(errors.InputError) as raised:
+        ClientSession(api_key="TOPSECRET")
+    assert "TOPSECRET" not in str(raised.value)
+
+
+def test_missing_certificates_are_reported_at_once(session: ClientSession, manual_time: ManualTime) -> None:
+    with pytest.raises(errors.InputError, match="missing.pem"):
+        session.get("https://127.0.0.1:9/api/jobs/1", verify="/missing.pem")
+    assert manual_time.slept == []
+
+
 def test_closed_session_can_be_used_again(server: FaultyServer, session: ClientSession) -> None:
     for _ in range(2):
         session.get(f"{server.url}/api/jobs/1")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from faulty_server import Answer, Arrival, Fault, FaultyServer, answer_json
 
-from astrometry_client.errors import MalformedReply, NotAvailable, NotFound
+from astrometry_client.errors import InputError, MalformedReply, NotAvailable, NotFound
 from astrometry_client.session import ClientSession
 
 CONTENT = b"SIMPLE  =                    T".ljust(2880 * 40, b"x")
@@ -122,6 +122,15 @@ def test_dry_run_writes_a_stand_in_but_over_nothing(session: ClientSession, targ
     target.write_bytes(b"real")
     session.download("https://nova.example/wcs_file/1", target, dry_run=True)
     assert target.read_bytes() == b"real"
+
+
+def test_folder_that_does_not_exist_is_reported_at_once(
+    server: FaultyServer, session: ClientSession, tmp_path: Path
+) -> None:
+    server.default = FITS
+    with pytest.raises(InputError, match="missing"):
+        session.download(f"{server.url}/wcs_file/1", tmp_path / "missing" / "wcs.fits")
+    assert len(server.arrivals) == 1
 
 
 def test_interrupt_leaves_no_half_file_and_a_usable_session(

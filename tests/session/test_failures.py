@@ -60,6 +60,10 @@ FAILURES: list[tuple[Exception, type[AstrometryError]]] = [
     (requests.Timeout("Rate limit not cleared"), RateLimitExceeded),
     (requests.exceptions.InvalidSchema("ftp"), InputError),
     (requests.exceptions.InvalidURL("x"), InputError),
+    (OSError(28, "No space left on device"), InputError),
+    (FileNotFoundError(2, "No such file"), InputError),
+    (ConnectionResetError(104, "reset"), MalformedReply),
+    (TimeoutError(), ReplyTimeout),
 ]
 
 
