@@ -71,9 +71,12 @@ class Hints:
         return self.ra_deg % 360.0, self.dec_deg, min(self.radius_deg + half_deg, 180.0)
 
     def allow(self, calibration: dict[str, float]) -> bool:
-        """Tell whether a solution keeps to the scale, position and parity given, with 2 % of grace."""
+        """Tell whether a solution keeps to the scale, position and parity given, with grace.
+
+        The scale is that of the reference pixel, which in a wide field may differ from the centre's by 3 %.
+        """
         lower, upper = self.scale_lower_arcsec or 0.0, self.scale_upper_arcsec or math.inf
-        in_scale = 0.98 * lower <= calibration["pixscale"] <= 1.02 * upper
+        in_scale = 0.95 * lower <= calibration["pixscale"] <= 1.05 * upper
         return in_scale and self.parity in (None, calibration["parity"]) and self._near(calibration)
 
     def _near(self, calibration: dict[str, float]) -> bool:

@@ -1,7 +1,9 @@
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import sep
 import sky
 
 from astrometry_client.server.engine.images import Pixelmap
@@ -80,3 +82,22 @@ def test_large_images_are_binned_without_losing_their_scale() -> None:
     star = 9000.0 * np.exp(-((x - 6000.0) ** 2 + (y - 150.0) ** 2) / 16.0)
     field = find_sources(image_of(star + np.random.default_rng(6).normal(100.0, 5.0, star.shape)))
     assert math.hypot(field.x[0] - 6000.0, field.y[0] - 150.0) < 0.2
+
+
+@pytest.fixture
+def small_detector() -> Iterator[None]:
+    """Let the detector hold few pixels at once, as if the image were a hundred times as crowded."""
+    before = sep.get_extract_pixstack()
+    sep.set_extract_pixstack(100)
+    yield
+    sep.set_extract_pixstack(before)
+
+
+@pytest.mark.usefixtures("small_detector")
+def test_crowd_that_overflows_the_detector_leaves_its_brightest_stars() -> None:
+    picture = sky.render(VIEW, np.random.default_rng(1))
+    stars, mags = sky.stars_in(VIEW, [shipped_dir()])
+    field = find_sources(image_of(picture.pixels))
+    assert 10 < len(field.x) < 70
+    away = distances(field, stars[np.argsort(mags)][:100])
+    assert (away < 2.0).mean() > 0.9
