@@ -196,7 +196,7 @@ def test_refused_setting_is_not_shown_since_it_may_be_a_key() -> None:
 
 
 def test_missing_certificates_are_reported_at_once(session: ClientSession, manual_time: ManualTime) -> None:
-    with pytest.raises(errors.InputError, match="missing.pem"):
+    with pytest.raises(errors.InputError, match=r"missing\.pem"):
         session.get("https://127.0.0.1:9/api/jobs/1", verify="/missing.pem")
     assert manual_time.slept == []
 
