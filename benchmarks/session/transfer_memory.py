@@ -1,4 +1,4 @@
-"""What sending and fetching one GiB costs in memory, in a process of its own, against a server on the loopback.
+"""What sending and fetching one GiB costs in memory, against a server on the loopback.
 
 Run it: `python benchmarks/session/transfer_memory.py`.
 """
@@ -25,8 +25,9 @@ def peak_mib():
 with ClientSession() as session:
     form = {"request-json": "{}"}
     session.post(f"{server}/api/upload", data=form, files={"file": b"small"})
+    files = {"file": f"{folder}/large"}
     for name, work in (
-        ("upload", lambda: session.post(f"{server}/api/upload", data=form, files={"file": f"{folder}/large"})),
+        ("upload", lambda: session.post(f"{server}/api/upload", data=form, files=files)),
         ("download", lambda: session.download(f"{server}/new_fits_file/1", f"{folder}/new.fits")),
     ):
         before, started_s = peak_mib(), time.perf_counter()
