@@ -1,19 +1,22 @@
-"""Run a command, and end it with all its children when whoever asked for it is gone.
+"""Run a command, and end it with all its children and its folder when whoever asked for it is gone.
 
-Run as a script in a session of its own: standard input stays open as long as the command is wanted. Whatever
-ends the caller closes it, and then this whole process group is killed.
+Run as a script in a session of its own, in a temporary folder: standard input stays open as long as the command
+is wanted. Whatever ends the caller closes it; then the folder goes, and this whole process group is killed.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 
 def watch() -> None:
-    """Wait for the caller to be gone."""
+    """Wait until the caller is gone, and clear up."""
     sys.stdin.buffer.read()
+    shutil.rmtree(Path.cwd(), ignore_errors=True)
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 

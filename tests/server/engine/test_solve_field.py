@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,8 @@ def test_time_limit_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_command_ends_with_the_process_that_asked_for_it(tmp_path: Path) -> None:
     engine = engine_of(tmp_path, ENDLESS)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
     program = f"""
 import numpy as np
 from astrometry_client.server.engine import Hints, field_of
@@ -129,10 +132,13 @@ from astrometry_client.server.engine.solve_field import SolveFieldEngine
 points = np.arange(1.0, 30.0)
 SolveFieldEngine(command={engine.command!r}, index_files=[]).solve(field_of(points, points), Hints())
 """
-    with subprocess.Popen([sys.executable, "-c", program]) as worker:
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    with subprocess.Popen([sys.executable, "-c", program], env=environment) as worker:
         started = wait_for_descendants(worker.pid, count=4)
+        assert list(scratch.iterdir())
         worker.kill()
     wait_until_gone(started)
+    assert not list(scratch.iterdir())
 
 
 def test_installed_command_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
