@@ -1,7 +1,7 @@
 """Run a command, and end it with all its children and its folder when whoever asked for it is gone.
 
-Run as a script in a session of its own, in a temporary folder: standard input stays open as long as the command
-is wanted. Whatever ends the caller closes it; then the folder goes, and this whole process group is killed.
+Run as a script in a session of its own, in a temporary folder: standard input stays open as long as the
+command is wanted. Whatever ends the caller closes it; then the folder and this whole process group go.
 """
 
 import os
