@@ -37,7 +37,7 @@ class Solving:
         try:
             return {"images": [attrs.asdict(image) for image in self._images(task)]}
         except (ImageError, ArchiveError) as error:
-            return {"error": str(error)[-LONGEST_MESSAGE:]}
+            return {"reason": str(error)[-LONGEST_MESSAGE:]}
 
     def solve(self, task: SolveTask) -> Json:
         """Return the solution of an image, or why there is none."""
@@ -45,10 +45,10 @@ class Solving:
         try:
             hints = make_hints(task.options, width_px=field.width_px)
         except HintsError as error:
-            return {"unsolved": str(error)}
+            return {"reason": str(error)}
         match = self.engine.solve(field, attrs.evolve(hints, time_limit_s=self.settings.solve_timeout_s))
         if match is None:
-            return {"unsolved": "no match was found"}
+            return {"reason": "no match was found"}
         return {
             "calibration": match.calibration,
             "annotations": annotations(match.wcs_file, width_px=field.width_px, height_px=field.height_px),

@@ -20,6 +20,7 @@ from .queue import FoundImage, Queue, ReadTask, Solved, SolveTask
 from .settings import ServerSettings
 
 _T = TypeVar("_T")
+Result = list[FoundImage] | Solved | str
 _log = logging.getLogger(__name__)
 
 REPLY_BYTES = 64 << 20
@@ -71,19 +72,19 @@ class Worker:
             await self.stop()
             raise InputError(hello["refused"])
 
-    async def do(self, task: ReadTask | SolveTask) -> dict[str, Any]:
-        """Return what the process answers.
+    async def do(self, task: ReadTask | SolveTask) -> Result:
+        """Return what the process found out, or in words why nothing.
 
         Raises
         ------
         WorkerDied
-            It ended instead of answering.
+            It ended instead of answering, or its answer makes no sense.
         TimeoutError
             It took longer than its limit, and was stopped.
         """
         kind = "read" if isinstance(task, ReadTask) else "solve"
         async with asyncio.timeout(self.limit_s(task)):
-            return await self._ask({kind: attrs.asdict(task)})
+            return _understand(await self._ask({kind: attrs.asdict(task)}))
 
     def limit_s(self, task: ReadTask | SolveTask) -> float:
         """Return how long this task may take."""
@@ -122,6 +123,17 @@ async def _exchange(process: asyncio.subprocess.Process, message: dict[str, Any]
     if not reply:
         raise WorkerDied(f"the worker ended (status {await process.wait()})")
     return reply
+
+
+def _understand(reply: dict[str, Any]) -> Result:
+    try:
+        if "images" in reply:
+            return [FoundImage(**image) for image in reply["images"]]
+        if "wcs" in reply:
+            return Solved(reply["calibration"], reply["annotations"], base64.b64decode(reply["wcs"]))
+        return str(reply["reason"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WorkerDied(f"the worker cannot be understood ({error!r})") from error
 
 
 class Pool:
@@ -174,25 +186,23 @@ class Pool:
 
     async def _do(self, worker: Worker, task: ReadTask | SolveTask) -> None:
         try:
-            reply = await worker.do(task)
+            result = await worker.do(task)
         except TimeoutError:
             await _persist(self._queue.fail, task, f"stopped after {worker.limit_s(task):g} s")
         except WorkerDied as error:
             _log.warning("%s", error)
             await _persist(self._queue.crashed, task, str(error))
         else:
-            await _persist(self._note, task, reply)
+            await _persist(self._note, task, result)
         self.wake()
 
-    def _note(self, task: ReadTask | SolveTask, reply: dict[str, Any]) -> None:
-        if isinstance(task, ReadTask) and "images" in reply:
-            images = [FoundImage(**image) for image in reply["images"]]
-            self._queue.finish_reading(task.submission_id, images)
-        elif isinstance(task, SolveTask) and "wcs" in reply:
-            wcs = base64.b64decode(reply["wcs"])
-            self._queue.solved(task.job_id, Solved(reply["calibration"], reply["annotations"], wcs))
-        else:
-            self._queue.fail(task, reply.get("error") or reply["unsolved"])
+    def _note(self, task: ReadTask | SolveTask, result: Result) -> None:
+        if isinstance(result, str):
+            self._queue.fail(task, result)
+        elif isinstance(task, ReadTask) and isinstance(result, list):
+            self._queue.finish_reading(task.submission_id, result)
+        elif isinstance(task, SolveTask) and isinstance(result, Solved):
+            self._queue.solved(task.job_id, result)
 
 
 async def _ready(worker: Worker) -> None:

@@ -9,11 +9,14 @@ import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 import pytest
+from live_server import Api, until
 from recordings import Recording, recording, recordings
+from toy_engines import ENDLESS
 
 from astrometry_client.server.run import LocalServer
 
@@ -104,18 +107,26 @@ class State:
 
 
 @pytest.fixture(scope="module")
-def nova(toy_dir: object) -> Iterator[LocalServer]:
-    with LocalServer(engine="toy_engines:toy", workers=1) as running:
+def nova(toy_dir: Path) -> Iterator[LocalServer]:
+    with LocalServer(engine="toy_engines:toy", workers=1, solve_timeout_s=1000.0) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def state(nova: LocalServer) -> Iterator[State]:
+def state(nova: LocalServer, toy_dir: Path) -> Iterator[State]:
     connection = sqlite3.connect(nova.data_dir / "server.sqlite", isolation_level=None, timeout=30.0)
     state = State(connection)
     state.accounts()
+    keep_busy(nova, toy_dir)
     yield state
     connection.close()
+
+
+def keep_busy(nova: LocalServer, toy_dir: Path) -> None:
+    """Give the only worker a solve without end, so that it takes nothing of what the tests put there."""
+    (toy_dir / "helper").unlink(missing_ok=True)
+    Api.login(nova.url, nova.api_key).upload_sources(ENDLESS)
+    until((toy_dir / "helper").exists, bool)
 
 
 def whole_request(case: Recording) -> bytes:
