@@ -237,7 +237,7 @@ class Job:
     def take_note(self, job_id: int, state: JobState | None) -> None:
         """Take over what the submission has learned: the id that counts now, and its state if known."""
         if job_id != self.id:
-            self.id, self._state = job_id, None
+            self.id, self._state = job_id, "processing"
         self._state = state or self._state
 
     @property

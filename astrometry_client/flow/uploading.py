@@ -12,7 +12,7 @@ from astrometry_client.models import JobInfo, UploadReceipt
 from astrometry_client.request import Request
 
 _MOST_SENDS: Final = 5
-"""An upload is sent so often at most; only what got lost, or met an overload, is sent again."""
+"""An upload whose reply gets lost is sent so often at most."""
 
 _LOOKS_FOR_LOST: Final = 6
 """After this many looks, 80 s at the public pace, a lost upload without a job counts as never stored."""
@@ -41,19 +41,22 @@ def send(
     upload: Request[UploadReceipt], polling: Polling, lookup: Lookup | None
 ) -> Steps[UploadReceipt | int]:
     """Upload, and return the receipt; or the job, if only that could be found."""
-    for sends, wait_s in zip(itertools.count(1), polling.waits_s(), strict=False):
+    lost = 0
+    waited_s = 0.0
+    for wait_s in polling.waits_s():
         try:
             receipt: UploadReceipt = yield Make(upload, "uploading")
         except Overloaded as refused:
             # What was refused was not stored.
-            if sends == _MOST_SENDS:
+            if waited_s >= polling.timeout_s:
                 raise
-            yield Wait(max(wait_s, refused.retry_after_s or 0.0), "uploading")
+            waited_s = yield Wait(max(wait_s, refused.retry_after_s or 0.0), "uploading")
         except OutcomeUnknown:
             job_id = (yield from _find(lookup, polling)) if lookup else None
             if job_id is not None:
                 return job_id
-            if sends == _MOST_SENDS:
+            lost += 1
+            if lost == _MOST_SENDS:
                 raise
         else:
             return receipt
