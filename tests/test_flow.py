@@ -1,19 +1,24 @@
 """The way of an image through the service, stepped by hand without network or clock."""
 
+import json
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+from recordings import recording
 
 from astrometry_client import flow
 from astrometry_client.errors import (
+    InputError,
     NotFound,
+    OutcomeUnknown,
+    Overloaded,
     SolveTimeout,
     StatusFailedException,
     SubmissionFailed,
     Unreachable,
 )
-from astrometry_client.models import Calibration, Solution, SubmissionStatus, UploadReceipt
+from astrometry_client.models import Calibration, JobInfo, Solution, SubmissionStatus, UploadReceipt
 from astrometry_client.request import Request
 
 SERVER = "https://nova.example"
@@ -55,10 +60,14 @@ class Stepper:
         return self.steps.throw(answer) if isinstance(answer, Exception) else self.steps.send(answer)
 
 
+POLLING = flow.Polling(first_s=5, longest_s=60, timeout_s=1000)
+RECEIPT = UploadReceipt(submission_id=7, sha1=None)
+
+
 def stepper(*answers: Any, timeout_s: float = 1000) -> Stepper:
     polling = flow.Polling(first_s=5, longest_s=60, timeout_s=timeout_s)
     steps = flow.solve(UPLOAD, server=SERVER, name="m31.jpg", polling=polling)
-    return Stepper(steps, [UploadReceipt(submission_id=7, sha1=None), *answers])
+    return Stepper(steps, [RECEIPT, *answers])
 
 
 def test_solved_image_ends_in_a_solution_with_its_ids() -> None:
@@ -158,3 +167,187 @@ def test_followed_submission_is_not_uploaded() -> None:
     )
     assert run.run().job_id == 9
     assert "/api/upload" not in run.paths
+
+
+def recorded(name: str) -> SubmissionStatus:
+    return SubmissionStatus.from_document(json.loads(recording(name).body), submission_id=7)
+
+
+def waiting(*answers: Any) -> Stepper:
+    return Stepper(flow.wait_for_jobs(7, server=SERVER, polling=POLLING), list(answers))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "submission_not_started_file_again",
+        "submission_state__started_unfinished_jobs-_cals0",
+        "submission_state__started_unfinished_jobs-null-_cals0",
+        "submission_state__started_finished_jobs-null-_cals0",
+        "submission_state__started_finished_jobs-null-null-_cals0",
+        "submission_state__started_finished_jobs-id-null-_cals0",
+        "submission_state__started_finished_jobs-id-null-_cals1",
+    ],
+)
+def test_state_without_all_jobs_is_looked_at_again(name: str) -> None:
+    run = waiting(recorded(name), recorded("submission_state__started_finished_jobs-id-id-_cals2"))
+    assert run.run().states == {37: "success", 39: "success"}
+    assert run.paths == ["/api/submissions/7"] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "states"),
+    [
+        ("submission_state__started_finished_jobs-id-_cals1", {2: "success"}),
+        ("submission_state__started_finished_jobs-id-id-_cals2", {37: "success", 39: "success"}),
+        ("submission_final_garbage", {}),
+        ("submission_final_url_404", {}),
+    ],
+)
+def test_final_state_is_recognised_at_once(name: str, states: dict[int, str]) -> None:
+    run = waiting(recorded(name))
+    ended = run.run()
+    assert ended.states == states
+    assert ended.status.failed is not bool(states)
+    assert (run.paths, run.waits_s) == (["/api/submissions/7"], [0.0])
+
+
+def test_only_the_jobs_that_have_not_ended_are_asked() -> None:
+    run = waiting(status(jobs=(1, 2, 3), solved_job_ids=(1,)), "failure", "solving", "success")
+    assert run.run().states == {1: "success", 2: "failure", 3: "success"}
+    assert run.paths == ["/api/submissions/7", "/api/jobs/2", "/api/jobs/3", "/api/jobs/3"]
+
+
+def test_life_with_a_restart_of_the_solver_as_recorded() -> None:
+    run = waiting(
+        recorded("submission_while_solving"),
+        "solving",
+        NotFound("gone"),
+        recorded("submission_after_solver_restart"),
+        "success",
+    )
+    assert run.run().states == {44: "success"}
+    assert run.paths[1:3] == ["/api/jobs/43"] * 2
+    assert run.paths[-1] == "/api/jobs/44"
+
+
+def test_job_that_vanishes_into_the_queue_is_waited_for() -> None:
+    run = waiting(status(jobs=(9,)), NotFound("gone"), status(**QUEUED), status(jobs=(10,)), "failure")
+    assert run.run().states == {10: "failure"}
+
+
+def test_failed_job_beside_a_vanished_one_is_not_asked_again() -> None:
+    run = waiting(status(jobs=(1, 2)), "failure", NotFound("gone"), status(jobs=(1, 4)), "success")
+    assert run.run().states == {1: "failure", 4: "success"}
+    assert run.paths.count("/api/jobs/1") == 1
+
+
+def test_job_alone_is_waited_for() -> None:
+    run = Stepper(flow.wait_for_job(9, server=SERVER, polling=POLLING), ["processing", "solving", "success"])
+    assert run.run() == "success"
+    assert run.waits_s == pytest.approx([0, 5, 7])
+
+
+def test_job_alone_that_is_late_carries_its_id() -> None:
+    polling = flow.Polling(first_s=5, timeout_s=6)
+    with pytest.raises(SolveTimeout) as caught:
+        Stepper(flow.wait_for_job(9, server=SERVER, polling=polling), ["solving"] * 9).run()
+    assert caught.value.job_id == 9
+
+
+def test_solved_job_of_several_is_the_solution() -> None:
+    run = stepper(status(jobs=(8, 9)), "failure", "success", CALIBRATION, b"")
+    assert run.run().job_id == 9
+
+
+LOOKUP = flow.Lookup(my_jobs=Request(f"{SERVER}/api/myjobs"), filename="m31.cafe.jpg")
+
+
+def lost(*answers: Any) -> Stepper:
+    steps = flow.solve(UPLOAD, server=SERVER, name="m31.jpg", polling=POLLING, lookup=LOOKUP)
+    return Stepper(steps, [OutcomeUnknown("lost"), *answers])
+
+
+def info(filename: str) -> JobInfo:
+    return JobInfo(
+        job_id=0,
+        state="solving",
+        original_filename=filename,
+        tags=(),
+        machine_tags=(),
+        objects_in_field=(),
+        calibration=None,
+    )
+
+
+def test_lost_upload_is_found_by_its_name_and_not_sent_again() -> None:
+    run = lost(
+        (5, 6),
+        info("other.jpg"),
+        info("m31.jpg"),
+        (5, 6, 8),
+        info("m31.cafe.jpg"),
+        "success",
+        CALIBRATION,
+        b"",
+    )
+    solution = run.run()
+    assert (solution.name, solution.job_id, solution.submission_id) == ("m31.jpg", 8, None)
+    assert run.paths.count("/api/upload") == 1
+    assert run.paths[1:6] == [
+        "/api/myjobs",
+        "/api/jobs/6/info",
+        "/api/jobs/5/info",
+        "/api/myjobs",
+        "/api/jobs/8/info",
+    ]
+
+
+def test_lost_upload_without_a_solution_says_so() -> None:
+    with pytest.raises(StatusFailedException) as caught:
+        lost((8,), info("m31.cafe.jpg"), "failure").run()
+    assert caught.value.job_id == 8
+
+
+def test_upload_that_is_nowhere_to_be_found_is_sent_again() -> None:
+    run = lost(*[()] * 6, RECEIPT, status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
+    assert run.run().submission_id == 7
+    assert run.paths.count("/api/upload") == 2
+    assert sum(run.waits_s[:6]) > 60
+
+
+def test_upload_without_a_name_is_sent_again_a_few_times() -> None:
+    steps = flow.solve(UPLOAD, server=SERVER, name="xy", polling=POLLING)
+    run = Stepper(steps, [OutcomeUnknown("lost")] * 9)
+    with pytest.raises(OutcomeUnknown):
+        run.run()
+    assert run.paths == ["/api/upload"] * 5
+
+
+def test_refused_upload_is_sent_again_after_the_pause_the_server_wants() -> None:
+    steps = flow.solve(UPLOAD, server=SERVER, name="xy", polling=POLLING)
+    busy = [Overloaded("busy", retry_after_s=120), Overloaded("busy")]
+    solved = [status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b""]
+    run = Stepper(steps, [*busy, RECEIPT, *solved])
+    assert run.run().submission_id == 7
+    assert run.waits_s[:2] == pytest.approx([120, 7])
+
+
+def test_upload_that_is_refused_for_ever_ends_in_time() -> None:
+    steps = flow.solve(UPLOAD, server=SERVER, name="xy", polling=POLLING)
+    run = Stepper(steps, [Overloaded("busy")] * 99)
+    with pytest.raises(Overloaded):
+        run.run()
+    assert 1000 <= sum(run.waits_s) < 1100
+
+
+@pytest.mark.parametrize("option", ["first_s", "longest_s", "timeout_s"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_wait_that_is_none_is_refused(option: str, value: float) -> None:
+    with pytest.raises(InputError, match=option):
+        flow.Polling(**{"first_s": 1, option: value})
+
+
+def test_waits_without_a_bound_grow_for_ever() -> None:
+    waits = flow.Polling(first_s=5).waits_s()
+    assert [next(waits) for _ in range(60)][-1] > 1e9

@@ -16,10 +16,16 @@ def header_of(wcs_file: bytes) -> "Header":
 
 
 def wcs_of(wcs_file: bytes) -> "WCS":
-    """Return the WCS in a WCS file, with its SIP distortion."""
+    """Return the WCS in a WCS file, with its SIP distortion and the size of the image."""
     from astropy.wcs import WCS
 
-    return WCS(header_of(wcs_file))
+    header = header_of(wcs_file)
+    # The file has no data and says that it has no axes, which astropy warns about; its image has two.
+    header["NAXIS"] = 2
+    for axis, size in (("NAXIS1", "IMAGEW"), ("NAXIS2", "IMAGEH")):
+        if size in header:
+            header[axis] = header[size]
+    return WCS(header)
 
 
 def hdus_of(content: bytes) -> "HDUList":
