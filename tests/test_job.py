@@ -122,19 +122,10 @@ def test_tables_of_sources_are_read(server: SmallNova, job: Job) -> None:
 
 
 def test_wcs_holds_the_distortion(server: SmallNova, job: Job) -> None:
-    header = fits.Header()
-    header["CTYPE1"], header["CTYPE2"] = "RA---TAN-SIP", "DEC--TAN-SIP"
-    for name, value in {
-        "CRVAL1": 10,
-        "CRVAL2": 20,
-        "CRPIX1": 5,
-        "CRPIX2": 5,
-        "CD1_1": -0.1,
-        "CD2_2": 0.1,
-    }.items():
-        header[name] = value
-    for name, value in {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-4, "B_0_2": 1e-4}.items():
-        header[name] = value
+    place = {"CRVAL1": 10, "CRVAL2": 20, "CRPIX1": 5, "CRPIX2": 5, "CD1_1": -0.1, "CD2_2": 0.1}
+    distortion = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 1e-4, "B_0_2": 1e-4}
+    kind = {"WCSAXES": 2, "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "IMAGEW": 20, "IMAGEH": 10}
+    header = fits.Header({**kind, **place, **distortion})
     file = io.BytesIO()
     fits.PrimaryHDU(header=header).writeto(file)
     assert job.success()
