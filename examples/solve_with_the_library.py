@@ -1,7 +1,7 @@
 """Solve an image with the library.
 
-    python solve_with_the_library.py IMAGE            # nova; needs ASTROMETRY_API_KEY
-    python solve_with_the_library.py IMAGE --local    # the embedded server; needs nothing
+python solve_with_the_library.py IMAGE            # nova; needs ASTROMETRY_API_KEY
+python solve_with_the_library.py IMAGE --local    # the embedded server; needs nothing
 """
 
 import sys

@@ -85,5 +85,5 @@ def local_client() -> Iterator[Client]:
     with needs_server():
         from astrometry_client.server.run import LocalServer
     click.echo("Starting the embedded server.", err=True)
-    with LocalServer() as server, Client(server.api_key, base_url=server.url) as client:
+    with LocalServer(workers=1) as server, Client(server.api_key, base_url=server.url) as client:
         yield client
