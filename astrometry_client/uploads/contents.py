@@ -20,40 +20,41 @@ Opener = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 def opener_of(source: Any) -> Opener:
-    """Return what opens an image: a path, `-`, an open file, bytes, an `HDUList`, a `CCDData`, an array.
+    """Return what opens a path, standard input (`-`), an open file, or bytes.
 
     Raises
     ------
     UnreadableFileError
         There is nothing to be read.
     InputError
-        It is something else, or holds no image.
+        It is something else.
     """
-    if hasattr(source, "to_hdu"):
-        # Mask and uncertainty would double the upload, and the server ignores them.
-        return _written(source.to_hdu(hdu_mask=None, hdu_uncertainty=None))
-    if hasattr(source, "writeto"):
-        return _written(source)
-    if hasattr(source, "__array__"):
-        return _written(_hdus_of_array(source))
     if isinstance(source, str | os.PathLike) and Path(source).is_file():
         return lambda: _opened_path(Path(source))
     return _reading(content_of(source, field="source"))
 
 
-@contextmanager
-def _opened_path(path: Path) -> Iterator[IO[bytes]]:
-    content = content_of(path, field="source")
-    try:
-        yield _as_file(content)
-    finally:
-        content.close()
+def hdus_in_memory(source: Any) -> "HDUList | None":
+    """Return the image in an `HDUList`, an HDU, a `CCDData` or an array; `None` for anything else.
+
+    Raises
+    ------
+    InputError
+        It holds no image.
+    """
+    if hasattr(source, "to_hdu"):
+        # Mask and uncertainty would double the upload, and the server ignores them.
+        source = source.to_hdu(hdu_mask=None, hdu_uncertainty=None)
+    if hasattr(source, "writeto"):
+        hdus = source if isinstance(source, list) else [source]
+        if all(hdu.data is None for hdu in hdus):
+            raise InputError("source holds no data: give an HDUList with an image.")
+        return source
+    return _hdus_of_array(source) if hasattr(source, "__array__") else None
 
 
-def _written(hdus: "HDUList") -> Opener:
+def writer_of(hdus: "HDUList") -> Opener:
     """Return what opens a private temporary file with these HDUs, which is gone after the block."""
-    if all(hdu.data is None for hdu in (hdus if isinstance(hdus, list) else [hdus])):
-        raise InputError("source holds no data: give an HDUList with an image.")
 
     @contextmanager
     def opened() -> Iterator[IO[bytes]]:
@@ -63,11 +64,21 @@ def _written(hdus: "HDUList") -> Opener:
             try:
                 hdus.writeto(file)
             except fits.VerifyError as cause:
-                raise InputError(f"source cannot be written as FITS: mend it ({cause}).") from cause
+                found = " ".join(str(cause).split())
+                raise InputError(f"source cannot be written as FITS: mend it ({found}).") from cause
             file.seek(0)
             yield file
 
     return opened
+
+
+@contextmanager
+def _opened_path(path: Path) -> Iterator[IO[bytes]]:
+    content = content_of(path, field="source")
+    try:
+        yield _as_file(content)
+    finally:
+        content.close()
 
 
 def _hdus_of_array(source: Any) -> "HDUList":
@@ -125,8 +136,11 @@ class _ContentFile(io.RawIOBase):
 
 
 def own_name(source: Any) -> str | None:
-    """Return the file name of a path or an open file."""
-    given = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
+    """Return the file name of a path, an open file, or an `HDUList` that was opened from a file."""
+    if hasattr(source, "writeto"):
+        given = source.filename() if isinstance(source, list) else None
+    else:
+        given = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     if not isinstance(given, str | os.PathLike) or str(given) == STANDARD_INPUT or str(given).startswith("<"):
         return None
     return Path(given).name

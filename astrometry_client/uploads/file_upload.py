@@ -1,6 +1,7 @@
 """An image, or several in a tar, sent from here."""
 
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from astrometry_client.errors import InputError, UnreadableFileError
 from astrometry_client.models import UploadReceipt
 from astrometry_client.request import SessionRequest
 from astrometry_client.session import is_loopback
-from astrometry_client.uploads.contents import Opener, opener_of, own_name
+from astrometry_client.uploads.contents import Opener, hdus_in_memory, opener_of, own_name, writer_of
 from astrometry_client.uploads.formats import first_bytes, is_archive, is_solvable
 from astrometry_client.uploads.packing import Compress, packed, pays
 from astrometry_client.uploads.upload import Upload
@@ -65,12 +66,14 @@ class FileUpload(Upload):
         if compress not in {"auto", "on", "off"}:
             raise InputError(f"compress={compress!r} is not allowed: give 'auto', 'on' or 'off'.")
         name = name or own_name(source) or "image.fits"
-        opened = opener_of(source)
+        hdus = hdus_in_memory(source)
+        opened = opener_of(source) if hdus is None else writer_of(hdus)
+        label = str(source) if isinstance(source, str | os.PathLike) else name
         self.__attrs_init__(
             source=source,
             name=name,
             compress=compress,
-            is_archive=_is_archive(opened, str(source) if isinstance(source, str | Path) else name),
+            is_archive=hdus is None and _is_archive(opened, label),
             opened=opened,
             **options,
         )
