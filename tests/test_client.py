@@ -1,11 +1,14 @@
 """The client against a real server with a real solver."""
 
+import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import sky
+from astropy.io import fits
 
 from astrometry_client import flow
 from astrometry_client.client import Client
@@ -17,7 +20,9 @@ from astrometry_client.errors import (
     SubmissionFailed,
     UnreadableFileError,
 )
+from astrometry_client.job import Job
 from astrometry_client.models import Settings
+from astrometry_client.server.engine.indexes import shipped_dir
 from astrometry_client.server.run import LocalServer
 
 VIEW = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0, position_angle_deg=30.0)
@@ -97,6 +102,62 @@ def test_rejected_image_carries_the_servers_words(client: Client, tmp_path: Path
         client.solve(tmp_path / "cut.fits")
     assert caught.value.server_message
     assert caught.value.submission_id
+
+
+def test_uploaded_file_becomes_a_job_with_all_it_knows(client: Client, image: Path) -> None:
+    job = client.upload_file(image)
+    assert job.success()
+    assert job.info().original_filename == "orion.fits"
+    assert job.calibration == client.job(job.id).calibration
+    assert job.wcs().pixel_shape == (VIEW.width_px, VIEW.height_px)
+    assert any("Alnilam" in name for name in job.objects_in_field)
+    assert job.id in client.my_jobs()
+
+
+def test_wcs_file_under_both_names(client: Client, image: Path) -> None:
+    assert client.calibrate_file_wcs(image)["CTYPE1"].startswith("RA---TAN")
+    assert Client.calibrate_wcs_file is Client.calibrate_file_wcs
+
+
+def test_array_is_solved_like_the_file_it_came_from(client: Client, image: Path) -> None:
+    solution = client.solve(fits.getdata(image))
+    assert solution.name == "image.fits"
+    assert solution.calibration.ra_deg == pytest.approx(83.8, abs=0.25)
+
+
+@pytest.mark.parametrize("origin", [0, 1])
+def test_sources_are_solved_whatever_they_count_from(client: Client, origin: Literal[0, 1]) -> None:
+    view = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0)
+    stars, magnitudes = sky.stars_in(view, [shipped_dir()])
+    x, y = stars.T - 1 + origin
+    solution = client.solve_sources(
+        x,
+        y,
+        flux=-magnitudes,
+        origin=origin,
+        image_width_px=view.width_px,
+        image_height_px=view.height_px,
+        name="orion",
+    )
+    assert solution.name == "orion"
+    centre = solution.wcs().pixel_to_world((view.width_px - 1) / 2, (view.height_px - 1) / 2)
+    assert (centre.ra.deg, centre.dec.deg) == pytest.approx((83.8, -1.0), abs=0.01)
+
+
+def test_tar_becomes_one_submission_with_a_job_for_each_image(
+    client: Client, image: Path, tmp_path: Path
+) -> None:
+    tar = tmp_path / "two.tar"
+    with tarfile.open(tar, "w") as archive:
+        archive.add(image, "one.fits")
+        archive.add(image, "two.fits")
+    with pytest.raises(InputError, match="several images"):
+        client.solve(tar)
+    found = list(client.upload_files_gen([tar]))
+    assert {name for _, name in found} == {tar}
+    jobs = [job for job, _ in found if isinstance(job, Job)]
+    assert sorted(job.info().original_filename for job in jobs) == ["one.fits", "two.fits"]
+    assert all(job.success() for job in jobs)
 
 
 def test_wrong_key_is_refused(nova: LocalServer, image: Path) -> None:

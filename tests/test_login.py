@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 import pytest
 from faulty_server import Answer, Arrival, FaultyServer, answer_json
 
+from astrometry_client import ClientSession
 from astrometry_client.config import state_dir
 from astrometry_client.errors import APIKeyError, LoginFailedException, MalformedReply
 from astrometry_client.login import Session
@@ -44,7 +45,8 @@ class LoginServer(FaultyServer):
             with self._counting:
                 self.logins += 1
                 self.valid = f"key{self.logins}"
-            return answer_json({"status": "success", "message": "hello", "session": self.valid})
+            user = "authenticated user: me@example.com"
+            return answer_json({"status": "success", "message": user, "session": self.valid})
         if sent["session"] != self.valid:
             return answer_json({"status": "error", "errormessage": next(self.stale_words)})
         return answer_json({"status": "success", "jobs": [1]})
@@ -156,6 +158,46 @@ def test_forced_login_gets_a_new_key(server: LoginServer) -> None:
     assert login.key == "key1"
     login.login(force=True)
     assert login.key == "key2"
+
+
+def test_forced_login_replaces_the_key_on_disk(server: LoginServer) -> None:
+    my_jobs(Session("secret", base_url=server.url, shared=True))
+    Session("secret", base_url=server.url, shared=True).login(force=True)
+    assert Session("secret", base_url=server.url, shared=True).key == "key2"
+    assert server.logins == 2
+
+
+def test_logout_forgets_the_key_here_and_on_disk(server: LoginServer) -> None:
+    login = Session("secret", base_url=server.url, shared=True)
+    login.login()
+    login.logout()
+    assert not login.logged_in
+    assert list(state_dir().glob("*.json")) == []
+    login.logout()
+    assert login.key == "key2"
+
+
+def test_user_is_told_at_the_price_of_one_login(server: LoginServer) -> None:
+    my_jobs(Session("secret", base_url=server.url, shared=True))
+    login = Session("secret", base_url=server.url, shared=True)
+    assert [login.whoami(), login.whoami()] == ["me@example.com"] * 2
+    assert server.logins == 2
+    assert my_jobs(login) == {"status": "success", "jobs": [1]}
+
+
+def test_dry_run_needs_no_key(server: LoginServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRY_RUN_ENABLED", "1")
+    login = Session(base_url=server.url, shared=True)
+    login.login(force=True)
+    assert (login.key, login.whoami()) == ("dry-run", "dry-run")
+    assert server.arrivals == []
+
+
+def test_session_brought_along_sends_everything(server: LoginServer) -> None:
+    with ClientSession(user_agent="contact me") as client_session:
+        login = Session("secret", base_url=server.url, client_session=client_session)
+        login.login()
+    assert "contact me" in server.arrivals[0].headers["user-agent"]
 
 
 def test_refused_api_key_says_where_to_look_and_does_not_show_it(server: LoginServer) -> None:

@@ -138,7 +138,7 @@ class _ContentFile(io.RawIOBase):
 def own_name(source: Any) -> str | None:
     """Return the file name of a path, an open file, or an `HDUList` that was opened from a file."""
     if hasattr(source, "writeto"):
-        given = source.filename() if isinstance(source, list) else None
+        given = getattr(source, "filename", lambda: None)()
     else:
         given = source if isinstance(source, str | os.PathLike) else getattr(source, "name", None)
     if not isinstance(given, str | os.PathLike) or str(given) == STANDARD_INPUT or str(given).startswith("<"):

@@ -1,0 +1,191 @@
+"""What the client asks for, against a server in miniature."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from faulty_server import Answer, Arrival, answer_json
+from small_nova import FIRST_JOB, SmallNova, ra_of
+
+from astrometry_client import Client, ClientSession, Job, Session, Settings, Submission
+from astrometry_client.errors import ServerRefused, StatusFailedException, Unreachable
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.fixture
+def server() -> Iterator[SmallNova]:
+    with SmallNova() as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: SmallNova) -> Client:
+    return Client("key", base_url=server.url)
+
+
+def images(folder: Path, *contents: bytes) -> list[Path]:
+    paths = [folder / f"field{number}.png" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(PNG + content)
+    return paths
+
+
+def test_solution_comes_under_the_name_of_its_file(server: SmallNova, client: Client, tmp_path: Path) -> None:
+    (path,) = images(tmp_path, b"a")
+    solution = client.solve(path)
+    assert (solution.name, solution.submission_id, solution.job_id) == ("field0.png", 1, FIRST_JOB + 1)
+    assert solution.calibration.ra_deg == ra_of(path.read_bytes())
+    stem, mark, suffix = server.uploads[0].filename.split(".")
+    assert (stem, len(mark), suffix) == ("field0", 8, "png")
+
+
+def test_address_is_solved(server: SmallNova, client: Client) -> None:
+    solution = client.solve_url("https://example.org/m31.jpg", Settings(publicly_visible="n"))
+    assert solution.name == "m31.jpg"
+    assert server.uploads[0].options["url"] == "https://example.org/m31.jpg"
+    assert server.uploads[0].options["publicly_visible"] == "n"
+
+
+def test_sources_are_solved(server: SmallNova, client: Client) -> None:
+    solution = client.solve_sources([0], [1], origin=0, image_width_px=9, image_height_px=9)
+    assert solution.name == "sources"
+    assert (server.uploads[0].options["x"], server.uploads[0].options["y"]) == ([1.0], [2.0])
+
+
+def test_settings_of_one_upload_do_not_leak_into_the_next(
+    server: SmallNova, client: Client, tmp_path: Path
+) -> None:
+    (path,) = images(tmp_path, b"a")
+    client.settings = Settings(tweak_order=3)
+    client.solve(path, Settings(publicly_visible="n").set_scale_range(1, 2, "degwidth"))
+    client.upload_file(path, Settings(parity=1))
+    client.solve(path)
+    first, second, third = ({**upload.options} for upload in server.uploads)
+    assert first["publicly_visible"] == "n"
+    assert second == {"session": "sessionkey", "parity": 1}
+    assert third == {"session": "sessionkey", "tweak_order": 3}
+
+
+def test_file_without_a_solution(client: Client, tmp_path: Path) -> None:
+    (path,) = images(tmp_path, b"dark")
+    with pytest.raises(StatusFailedException) as caught:
+        client.calibrate_file_wcs(path)
+    assert (caught.value.submission_id, caught.value.job_id) == (1, FIRST_JOB + 1)
+    assert not client.upload_file(path).success()
+
+
+def test_many_results_come_under_the_name_they_belong_to(
+    server: SmallNova, client: Client, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *(b"dark" * (number % 5 == 0) + b"%d" % number for number in range(40)))
+    found = {name: job for job, name in client.upload_files_gen(iter(paths), workers=4)}
+    assert set(found) == set(paths)
+    for number, path in enumerate(paths):
+        job = found[path]
+        assert isinstance(job, Job)
+        assert job.success() is (number % 5 != 0)
+        assert job.info().original_filename == path.name
+    assert len(server.uploads) == 40
+
+
+def test_rejected_and_late_ones_are_yielded_as_submissions(
+    server: SmallNova, client: Client, tmp_path: Path
+) -> None:
+    times = {"processing_started": "None", "processing_finished": "None"}
+    late = answer_json({**times, "jobs": [], "job_calibrations": []})
+    times = dict.fromkeys(times, "2026-11-20 14:28:01.337214")
+    rejected = answer_json({**times, "jobs": [], "job_calibrations": [], "error_message": "no image"})
+
+    def answer(arrival: Arrival) -> Answer:
+        special = {"/api/submissions/1": rejected, "/api/submissions/2": late}
+        return special.get(arrival.path) or SmallNova.answer(server, arrival)
+
+    server.responder = answer
+    paths = images(tmp_path, b"a", b"b", b"c")
+    found = {name: result for result, name in client.upload_files_gen(paths, workers=1, timeout_s=1e-6)}
+    assert list(found) == paths
+    first, second, third = found.values()
+    assert isinstance(first, Submission)
+    assert (first.done(), first.success(), first.status().error_message) == (True, False, "no image")
+    assert isinstance(second, Submission)
+    assert (second.done(), second.success()) == (False, False)
+    assert third.success()
+
+
+def test_those_under_way_are_yielded_before_an_error_is_raised(
+    server: SmallNova, client: Client, tmp_path: Path
+) -> None:
+    refused = threading.Event()
+
+    def answer(arrival: Arrival) -> Answer:
+        if arrival.path == "/api/upload" and b"two" in arrival.body:
+            refused.set()
+            return answer_json({"status": "error", "errormessage": "no more"})
+        if arrival.path == "/api/upload" and b"one" in arrival.body:
+            refused.wait(10)
+        return SmallNova.answer(server, arrival)
+
+    server.responder = answer
+    paths = images(tmp_path, b"one", b"two", b"three", b"four")
+    results = client.upload_files_gen(paths, workers=2)
+    assert next(results)[1] == paths[0]
+    with pytest.raises(ServerRefused, match="no more"):
+        next(results)
+    assert [upload.content for upload in server.uploads] == [PNG + b"one"]
+
+
+def test_who_stops_listening_uploads_no_more(server: SmallNova, client: Client, tmp_path: Path) -> None:
+    paths = images(tmp_path, *(b"%d" % number for number in range(20)))
+    results = client.upload_files_gen(paths, workers=1)
+    next(results)
+    results.close()
+    assert len(server.uploads) == 1
+
+
+def test_jobs_by_tag_come_without_repeats(server: SmallNova, client: Client, tmp_path: Path) -> None:
+    for path in images(tmp_path, b"a", b"b"):
+        client.solve(path)
+    assert client.jobs_by_tag("M 1", exact=True) == (FIRST_JOB + 2, FIRST_JOB + 1)
+    assert server.arrivals[-1].path == "/api/jobs_by_tag?query=M+1&exact=yes"
+    assert client.my_jobs() == (FIRST_JOB + 1, FIRST_JOB + 2)
+    assert client.submission_images(2) == (2,)
+    assert client.submission(2).jobs[0].id == FIRST_JOB + 2
+    assert client.job(FIRST_JOB + 2).success()
+
+
+def test_login_may_be_brought_along(server: SmallNova) -> None:
+    session = Session("key", base_url=server.url)
+    client = Client(session=session)
+    assert client.session is session
+    assert client.my_jobs() == ()
+
+
+def test_session_brought_along_stays_open(server: SmallNova) -> None:
+    with ClientSession() as client_session:
+        with Client("key", base_url=server.url, client_session=client_session) as client:
+            client.my_jobs()
+        client_session.get(f"{server.url}/api/jobs_by_tag?query=a")
+        assert len({arrival.connection for arrival in server.arrivals}) == 1
+
+
+def test_whole_pipeline_runs_dry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DRY_RUN_ENABLED", "1")
+    client = Client(base_url="https://nova.example")
+    paths = images(tmp_path, b"a", b"b")
+    assert client.solve(paths[0]).wcs().has_celestial
+    for job, name in client.upload_files_gen(paths):
+        assert isinstance(job, Job)
+        assert (job.success(), name in paths) == (True, True)
+        assert job.annotated_display()
+        assert job.download("corr_file", tmp_path / "corr.fits").exists()
+    assert client.solve_url("https://example.org/a.png").job_id
+    assert client.my_jobs() == client.jobs_by_tag("a") == ()
+
+
+def test_unreachable_server_is_told(tmp_path: Path) -> None:
+    with SmallNova() as server:
+        client = Client("key", base_url=server.url, client_session=ClientSession(max_retries=0))
+    with pytest.raises(Unreachable):
+        client.solve(images(tmp_path, b"a")[0])
