@@ -21,6 +21,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!astrometry_client).*"),  # the pages of other projects are not fetched
     (r"py:.*", r"astrometry_client\..*\.T"),  # type variables
+    (r"py:.*", r"astrometry_client\.config\.NotGiven"),  # tells "not given" from "off"
 ]
 
 autodoc_member_order = "groupwise"
