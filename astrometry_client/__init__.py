@@ -1,125 +1,96 @@
 """A caching, rate-limited client for the Astrometry.net web service."""
 
-from astrometry_client.client import (
-    Client,
-)
-from astrometry_client.errors import (
-    APIKeyError,
-    AstrometryError,
-    InputError,
-    LoginFailedException,
-    MalformedReply,
-    NotAvailable,
-    NotFound,
-    NoUsableReply,
-    OutcomeUnknown,
-    Overloaded,
-    RateLimitExceeded,
-    ReplyTimeout,
-    ServerRefused,
-    SolveError,
-    SolveTimeout,
-    StaleSession,
-    StatusFailedException,
-    StillProcessingException,
-    SubmissionFailed,
-    Unreachable,
-    UnreadableFileError,
-)
-from astrometry_client.job import (
-    Job,
-)
-from astrometry_client.login import (
-    Session,
-)
-from astrometry_client.models import (
-    Annotation,
-    Calibration,
-    JobInfo,
-    Option,
-    Settings,
-    Solution,
-    SubmissionStatus,
-    UploadReceipt,
-)
-from astrometry_client.request import (
-    PostRequest,
-    Request,
-    SessionRequest,
-)
-from astrometry_client.session import (
-    ClientSession,
-    MockResponse,
-    RequestTimeout,
-    clear_cache,
-    delete,
-    format_request,
-    format_response,
-    get,
-    get_local_session,
-    is_dry_run_enabled,
-    post,
-    put,
-)
-from astrometry_client.submission import (
-    Submission,
-)
-from astrometry_client.uploads import (
-    FileUpload,
-    SourcesUpload,
-    URLUpload,
-)
+# Each name is imported when it is first used, so that a command or a worker process pays for no more than it
+# needs. `__init__.pyi` tells the same to type checkers.
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any, Final
 
-__all__ = [
-    "APIKeyError",
-    "Annotation",
-    "AstrometryError",
-    "Calibration",
-    "Client",
-    "ClientSession",
-    "FileUpload",
-    "InputError",
-    "Job",
-    "JobInfo",
-    "LoginFailedException",
-    "MalformedReply",
-    "MockResponse",
-    "NoUsableReply",
-    "NotAvailable",
-    "NotFound",
-    "Option",
-    "OutcomeUnknown",
-    "Overloaded",
-    "PostRequest",
-    "RateLimitExceeded",
-    "ReplyTimeout",
-    "Request",
-    "RequestTimeout",
-    "ServerRefused",
-    "Session",
-    "SessionRequest",
-    "Settings",
-    "Solution",
-    "SolveError",
-    "SolveTimeout",
-    "SourcesUpload",
-    "StaleSession",
-    "StatusFailedException",
-    "StillProcessingException",
-    "Submission",
-    "SubmissionFailed",
-    "SubmissionStatus",
-    "URLUpload",
-    "Unreachable",
-    "UnreadableFileError",
-    "UploadReceipt",
-    "clear_cache",
-    "delete",
-    "format_request",
-    "format_response",
-    "get",
-    "get_local_session",
-    "is_dry_run_enabled",
-    "post",
-    "put",
-]
+_MODULES: Final = {
+    "client": ("Client",),
+    "errors": (
+        "APIKeyError",
+        "AstrometryError",
+        "InputError",
+        "LoginFailedException",
+        "MalformedReply",
+        "NoUsableReply",
+        "NotAvailable",
+        "NotFound",
+        "OutcomeUnknown",
+        "Overloaded",
+        "RateLimitExceeded",
+        "ReplyTimeout",
+        "ServerRefused",
+        "SolveError",
+        "SolveTimeout",
+        "StaleSession",
+        "StatusFailedException",
+        "StillProcessingException",
+        "SubmissionFailed",
+        "Unreachable",
+        "UnreadableFileError",
+    ),
+    "job": ("Job",),
+    "login": ("Session",),
+    "models": (
+        "Annotation",
+        "Calibration",
+        "JobInfo",
+        "Option",
+        "Settings",
+        "Solution",
+        "SubmissionStatus",
+        "UploadReceipt",
+    ),
+    "request": (
+        "PostRequest",
+        "Request",
+        "SessionRequest",
+    ),
+    "session": (
+        "ClientSession",
+        "FileLockSQLiteBucket",
+        "MemorySlots",
+        "MockResponse",
+        "RedisSlots",
+        "RequestTimeout",
+        "SQLiteSlots",
+        "SessionAuthMixin",
+        "SessionErrorMixin",
+        "SessionFileMixin",
+        "SessionUserAgentMixin",
+        "clear_cache",
+        "delete",
+        "format_request",
+        "format_response",
+        "get",
+        "get_local_session",
+        "is_dry_run_enabled",
+        "post",
+        "put",
+    ),
+    "submission": ("Submission",),
+    "uploads": (
+        "FileUpload",
+        "SourcesUpload",
+        "URLUpload",
+    ),
+}
+_MODULE_OF: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_MODULE_OF, key=lambda name: (name[0].islower(), name))  # noqa: PLE0605  made of strings
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("astrometry-client")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

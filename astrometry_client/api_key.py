@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from astrometry_client.config import APP_NAME, config_file
 from astrometry_client.errors import APIKeyError
 
+_ASTROQUERY_FILE = "astroquery.cfg"
+
 _Source = tuple[str, Callable[[], str | None]]
 
 
@@ -110,9 +112,21 @@ def _from_config_file(path: Path, host: str) -> str | None:
 
 
 def _from_astroquery() -> str | None:
-    # Read only if the program uses astroquery anyway: importing it here would cost seconds.
-    astroquery = sys.modules.get("astroquery.astrometry_net")
-    return str(astroquery.conf.api_key) or None if astroquery else None
+    loaded = sys.modules.get("astroquery.astrometry_net")
+    if loaded is not None:
+        return str(loaded.conf.api_key) or None
+    # Importing astroquery would cost seconds, so its file is read. Source of the places: astropy 7.
+    folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config", "astropy").expanduser()
+    for path in (folder / _ASTROQUERY_FILE, Path("~/.astropy/config", _ASTROQUERY_FILE).expanduser()):
+        parser = configparser.ConfigParser(interpolation=None, strict=False)
+        try:
+            parser.read(path)
+        except (configparser.Error, UnicodeDecodeError):
+            continue
+        key = parser.get("astrometry_net", "api_key", fallback="").strip("'\" ")
+        if key:
+            return key
+    return None
 
 
 def _warn_if_others_can_read(path: Path) -> None:

@@ -151,10 +151,12 @@ class Client:
 
         Parameters
         ----------
-        x, y, sources
-            Positions, size of the image, origin and brightness: see `SourcesUpload`.
+        x, y
+            Positions: see `SourcesUpload`.
         settings, timeout_s, on_step
             See `solve`.
+        **sources
+            Size of the image, origin, brightness and name: see `SourcesUpload`.
 
         Returns
         -------

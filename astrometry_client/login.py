@@ -1,28 +1,19 @@
 """The login: one session key for all threads and processes of a user."""
 
 import hashlib
-import json
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Self, cast
 from urllib.parse import urlsplit
-
-import filelock
 
 from astrometry_client import api
 from astrometry_client.api_key import find_api_key
 from astrometry_client.config import DEFAULTS, state_dir
 from astrometry_client.errors import InputError, LoginFailedException
 from astrometry_client.session import ClientSession, is_dry_run_enabled, is_loopback
-from astrometry_client.whole_file import private_folder, write_whole
+from astrometry_client.session_key_file import KeyFile
 
 logger = logging.getLogger(__name__)
-
-_LOCK_WAIT_S = 60.0
-"""Longest wait for another process that is logging in: its own time-outs end before."""
 
 
 class Session:
@@ -186,64 +177,12 @@ class Session:
             store.write(reply.session_key)
             return reply.session_key
 
-    def _store(self) -> "_KeyStore":
+    def _store(self) -> KeyFile:
         if not self._shared:
-            return _KeyStore(None)
+            return KeyFile(None)
         # The name must not let anybody guess the key, and must differ by server and key.
         digest = hashlib.sha256(f"{self.base_url}\n{self.api_key}".encode()).hexdigest()
-        return _KeyStore(state_dir() / f"login-{digest[:32]}.json")
-
-
-class _KeyStore:
-    """The session key on disk, readable by its owner alone; without a path, nowhere."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-
-    @contextmanager
-    def locked(self) -> Iterator[Self]:
-        """Keep other processes out; where that cannot be, do without the file."""
-        lock = self._lock() if self._path else None
-        try:
-            yield self
-        finally:
-            if lock is not None:
-                lock.release()
-
-    def _lock(self) -> filelock.BaseFileLock | None:
-        path = cast(Path, self._path)
-        try:
-            private_folder(path.parent)
-            lock = filelock.FileLock(path.with_suffix(".lock"), timeout=_LOCK_WAIT_S)
-            lock.acquire()
-        except (OSError, filelock.Timeout) as cause:
-            self._give_up(cause)
-            return None
-        return lock
-
-    def read(self) -> str | None:
-        if self._path is None:
-            return None
-        try:
-            key = json.loads(self._path.read_text())["session"]
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
-        return key if isinstance(key, str) and key else None
-
-    def write(self, key: str) -> None:
-        if self._path:
-            try:
-                write_whole(self._path, json.dumps({"session": key}).encode(), private=True)
-            except OSError as cause:
-                self._give_up(cause)
-
-    def forget(self) -> None:
-        if self._path:
-            self._path.unlink(missing_ok=True)
-
-    def _give_up(self, cause: Exception) -> None:
-        logger.warning("The login cannot be shared with other processes: %s", cause)
-        self._path = None
+        return KeyFile(state_dir() / f"login-{digest[:32]}.json")
 
 
 def _checked_url(base_url: str) -> str:

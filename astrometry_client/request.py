@@ -1,5 +1,6 @@
 """Requests as values: what is asked, and what its answer means. Nothing is sent before `make()`."""
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -126,11 +127,23 @@ class PostRequest(Request[T]):
 
     def make(self, client_session: ClientSession | None = None) -> T:
         """Send the request and return what its reply means; see `Request.make`."""
+        return self._post(client_session, self.payload)
+
+    def _post(self, client_session: ClientSession | None, payload: Mapping[str, Any]) -> T:
         with self._files() as files:
-            return self._post(client_session, self.payload, files)
+            reply = (client_session or get_local_session()).request(
+                "POST",
+                self.url,
+                data={"request-json": json.dumps(payload)},
+                files=files,
+                headers=self.headers,
+                idempotent=self.idempotent,
+            )
+        return self.read(reply)
 
     @contextmanager
     def _files(self) -> Iterator[Mapping[str, tuple[str, Bytes]] | None]:
+        """Give the file from its beginning, however often it is sent."""
         if self.file is None:
             yield None
             return
@@ -138,24 +151,13 @@ class PostRequest(Request[T]):
         if callable(source):
             with source() as opened:
                 yield {"file": (name, opened)}
-        else:
+            return
+        start = source.tell() if isinstance(source, io.IOBase) and source.seekable() else None
+        try:
             yield {"file": (name, source)}
-
-    def _post(
-        self,
-        client_session: ClientSession | None,
-        payload: Mapping[str, Any],
-        files: Mapping[str, tuple[str, Bytes]] | None,
-    ) -> T:
-        reply = (client_session or get_local_session()).request(
-            "POST",
-            self.url,
-            data={"request-json": json.dumps(payload)},
-            files=files,
-            headers=self.headers,
-            idempotent=self.idempotent,
-        )
-        return self.read(reply)
+        finally:
+            if isinstance(source, io.IOBase) and start is not None:
+                source.seek(start)
 
 
 @attrs.frozen
@@ -186,10 +188,9 @@ class SessionRequest(PostRequest[T]):
             The API key is not accepted.
         """
         key = self.session.session_key(client_session)
-        with self._files() as files:
-            try:
-                return self._post(client_session, {**self.payload, "session": key}, files)
-            except StaleSession:
-                # A refused write was not stored, so sending it again cannot make two of it.
-                key = self.session.session_key(client_session, instead_of=key)
-                return self._post(client_session, {**self.payload, "session": key}, files)
+        try:
+            return self._post(client_session, {**self.payload, "session": key})
+        except StaleSession:
+            # A refused write was not stored, so sending it again cannot make two of it.
+            key = self.session.session_key(client_session, instead_of=key)
+            return self._post(client_session, {**self.payload, "session": key})

@@ -105,3 +105,23 @@ def test_damaged_configuration_file_is_named() -> None:
     private(config.config_file(), "no section here")
     with pytest.raises(APIKeyError, match=r"config\.ini"):
         find_api_key(base_url=SERVER)
+
+
+QUOTED = 'server = x\napi_key = "fromfile"'
+
+
+@pytest.mark.parametrize("folder", [".astropy/config", "config/astropy"])
+@pytest.mark.parametrize("text", ["api_key = fromfile", "api_key = 'fromfile'", QUOTED])
+def test_file_of_astroquery_is_read_without_importing_it(
+    private_folders: Path, folder: str, text: str
+) -> None:
+    private(private_folders / folder / "astroquery.cfg", f"[simbad]\nrow = 1\n\n[astrometry_net]\n{text}\n")
+    assert find_api_key(base_url=SERVER) == "fromfile"
+    assert "astroquery" not in sys.modules
+
+
+@pytest.mark.parametrize("text", ["", "api_key = x", "[astrometry_net]\napi_key =\n", "[a]\napi_key = x\n"])
+def test_file_of_astroquery_without_a_key_is_passed_over(private_folders: Path, text: str) -> None:
+    private(private_folders / ".astropy/config/astroquery.cfg", text)
+    with pytest.raises(APIKeyError, match="astroquery configuration"):
+        find_api_key(base_url=SERVER)

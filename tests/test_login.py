@@ -17,7 +17,7 @@ from faulty_server import Answer, Arrival, FaultyServer, answer_json
 
 from astrometry_client import ClientSession
 from astrometry_client.config import state_dir
-from astrometry_client.errors import APIKeyError, LoginFailedException, MalformedReply
+from astrometry_client.errors import APIKeyError, InputError, LoginFailedException, MalformedReply
 from astrometry_client.login import Session
 from astrometry_client.request import SessionRequest
 
@@ -175,6 +175,16 @@ def test_logout_forgets_the_key_here_and_on_disk(server: LoginServer) -> None:
     assert list(state_dir().glob("*.json")) == []
     login.logout()
     assert login.key == "key2"
+
+
+def test_logout_that_cannot_remove_the_key_says_so(server: LoginServer) -> None:
+    login = Session("secret", base_url=server.url, shared=True)
+    login.login()
+    (stored,) = state_dir().glob("*.json")
+    stored.unlink()
+    stored.mkdir()
+    with pytest.raises(InputError, match="remove it yourself"):
+        login.logout()
 
 
 def test_user_is_told_at_the_price_of_one_login(server: LoginServer) -> None:

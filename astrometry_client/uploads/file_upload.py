@@ -11,7 +11,8 @@ import attrs
 
 from astrometry_client import api
 from astrometry_client.errors import InputError, UnreadableFileError
-from astrometry_client.models import UploadReceipt
+from astrometry_client.login import Session
+from astrometry_client.models import Settings, UploadReceipt
 from astrometry_client.request import SessionRequest
 from astrometry_client.session import is_loopback
 from astrometry_client.uploads.contents import Opener, hdus_in_memory, opener_of, own_name, writer_of
@@ -61,7 +62,13 @@ class FileUpload(Upload):
     _opened: Opener = attrs.field(repr=False, eq=False, alias="opened")
 
     def __init__(
-        self, source: Any, *, name: str | None = None, compress: Compress = "auto", **options: Any
+        self,
+        source: Any,
+        session: Session | None = None,
+        *,
+        settings: Settings | None = None,
+        name: str | None = None,
+        compress: Compress = "auto",
     ) -> None:
         if compress not in {"auto", "on", "off"}:
             raise InputError(f"compress={compress!r} is not allowed: give 'auto', 'on' or 'off'.")
@@ -75,7 +82,8 @@ class FileUpload(Upload):
             compress=compress,
             is_archive=hdus is None and _is_archive(opened, label),
             opened=opened,
-            **options,
+            session=session,
+            settings=settings,
         )
 
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:

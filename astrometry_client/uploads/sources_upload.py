@@ -8,6 +8,7 @@ import attrs
 
 from astrometry_client import api
 from astrometry_client.errors import InputError
+from astrometry_client.login import Session
 from astrometry_client.models import Settings, UploadReceipt
 from astrometry_client.request import SessionRequest
 from astrometry_client.uploads.upload import Upload
@@ -63,7 +64,8 @@ class SourcesUpload(Upload):
         image_width_px: int | None = None,
         image_height_px: int | None = None,
         name: str = "sources",
-        **options: Any,
+        session: Session | None = None,
+        settings: Settings | None = None,
     ) -> None:
         if y is None:
             x, y, flux = _from_table(x, columns, flux)
@@ -84,7 +86,8 @@ class SourcesUpload(Upload):
             x=tuple(row[0] + first for row in positions[:MOST_SOURCES]),
             y=tuple(row[1] + first for row in positions[:MOST_SOURCES]),
             name=name,
-            **{**options, "settings": _sized(options.get("settings"), image_width_px, image_height_px)},
+            session=session,
+            settings=_sized(settings or Settings(), image_width_px, image_height_px),
         )
 
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:  # noqa: ARG002  no file, no name
@@ -131,8 +134,7 @@ def _numbers(name: str, values: Any) -> list[float]:
     return [float(value) for value in values]
 
 
-def _sized(settings: Settings | None, width_px: int | None, height_px: int | None) -> Settings:
-    settings = settings or Settings()
+def _sized(settings: Settings, width_px: int | None, height_px: int | None) -> Settings:
     if width_px is not None or height_px is not None:
         settings = attrs.evolve(settings, image_width_px=width_px, image_height_px=height_px)
     if settings.image_width_px is None:

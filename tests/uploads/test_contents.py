@@ -16,6 +16,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import Table
+from faulty_server import answer_json
 from small_nova import SmallNova
 
 from astrometry_client import FileUpload, Session, Settings
@@ -156,6 +157,21 @@ def test_lost_reply_to_an_upload_leaves_nothing_behind(server: SmallNova, sessio
     server.default, server.responder = server.default.__class__(body=b"<html>"), None
     with pytest.raises(OutcomeUnknown):
         FileUpload(PIXELS, session=session).submit()
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "open file", "array"])
+def test_image_is_sent_whole_again_after_the_login_was_renewed(
+    server: SmallNova, session: Session, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    session.login()
+    with (tmp_path / "a.png").open("rb") as file:
+        sources = {"path": tmp_path / "a.png", "bytes": PNG, "open file": file, "array": PIXELS}
+        upload = FileUpload(sources[kind], session=session)
+        server.script(answer_json({"status": "error", "errormessage": "user is not authenticated."}))
+        upload.submit()
+    (stored,) = server.uploads
+    assert stored.content == PNG or np.array_equal(pixels(stored.content), PIXELS)
 
 
 @pytest.mark.parametrize(
