@@ -1,16 +1,11 @@
 """The recorded exchanges with the real server, as test cases."""
 
 import json
-import os
 from pathlib import Path
 
 import attrs
 
-RECORDINGS = (
-    Path(os.environ.get("ASTROMETRY_SHARED", Path(__file__).resolve().parents[2] / "shared"))
-    / "nova"
-    / "transcripts"
-)
+RECORDINGS = Path(__file__).with_name("transcripts")
 
 
 @attrs.frozen
