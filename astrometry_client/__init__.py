@@ -3,7 +3,6 @@
 # Each name is imported when it is first used, so that a command or a worker process pays for no more than it
 # needs. `__init__.pyi` tells the same to type checkers.
 from importlib import import_module
-from importlib.metadata import version
 from typing import Any, Final
 
 _MODULES: Final = {
@@ -84,6 +83,8 @@ __all__ = sorted(_MODULE_OF, key=lambda name: (name[0].islower(), name))  # noqa
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("astrometry-client")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -93,4 +94,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return list(__all__)

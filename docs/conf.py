@@ -20,7 +20,8 @@ default_role = "code"
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!astrometry_client).*"),  # the pages of other projects are not fetched
-    (r"py:.*", r"astrometry_client\..*\.T"),  # type variables
+    (r"py:.*", r"astrometry_client\..*\.(T|Result)"),  # type variables
+    (r"py:.*", r"astrometry_client\.session\.slots\..*"),  # between the limiter and its stores
     (r"py:.*", r"astrometry_client\.config\.NotGiven"),  # tells "not given" from "off"
 ]
 

@@ -1,7 +1,12 @@
+import ast
 import importlib
+import importlib.metadata
 import types
+from pathlib import Path
 
 import pytest
+
+import astrometry_client
 
 PUBLIC_MODULES = ["astrometry_client", "astrometry_client.session"]
 
@@ -37,3 +42,23 @@ def test_every_listed_class_and_function_is_documented(module: types.ModuleType)
     listed = {name: getattr(module, name) for name in module.__all__}
     silent = [name for name, value in listed.items() if callable(value) and not value.__doc__]
     assert silent == []
+
+
+def test_type_checkers_are_told_the_same_names() -> None:
+    stub = Path(astrometry_client.__file__).with_suffix(".pyi").read_text()
+    told = [
+        alias.asname
+        for node in ast.parse(stub).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert sorted(told) == sorted(astrometry_client.__all__)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = astrometry_client.no_such_name  # type: ignore[attr-defined]
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    assert astrometry_client.__version__ == importlib.metadata.version("astrometry-client")
