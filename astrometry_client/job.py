@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from astrometry_client import api, flow
 from astrometry_client.config import DEFAULTS, NOT_GIVEN, NotGiven
 from astrometry_client.driver import drive, pace_of
-from astrometry_client.errors import NotFound, StatusFailedException, StillProcessingException
+from astrometry_client.errors import NotFound, StillProcessingException
 from astrometry_client.login import Session
 from astrometry_client.models import Annotation, Calibration, JobInfo
 from astrometry_client.models.fits_files import hdus_of, header_of, wcs_of
@@ -234,15 +234,14 @@ class Job:
         self._check_end(solved=kind not in _WITHOUT_SOLUTION)
         return request.download(path, self.session.client_session)
 
-    def take_note(self, job_id: int, state: JobState | None) -> None:
+    def _take_note(self, job_id: int, state: JobState | None) -> None:
         """Take over what the submission has learned: the id that counts now, and its state if known."""
         if job_id != self.id:
             self.id, self._state = job_id, "processing"
         self._state = state or self._state
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the end is known here already; the server is not asked."""
+    def _is_over(self) -> bool:
+        """Return whether the end is known here already; the server is not asked."""
         return self._state in flow.ENDED
 
     def _file(self, kind: str) -> bytes:
@@ -262,10 +261,7 @@ class Job:
                 f"Job {self.id} is {state}: wait for it with until_done(), then ask again.", job_id=self.id
             )
         if solved and state != "success":
-            raise StatusFailedException(
-                f"Job {self.id} ended without a solution: a scale range or a position may help.",
-                job_id=self.id,
-            )
+            raise flow.unsolved(self.id, self.submission.id if self.submission else None)
 
     def _make(self, request: Request[T]) -> T:
         return request.make(self.session.client_session)

@@ -81,7 +81,7 @@ class Submission:
         SubmissionStatus
             `failed` tells whether the upload was rejected, and `error_message` why.
         """
-        if force or self._status is None or not self._has_ended():
+        if force or self._status is None or not self._is_over():
             request = api.submission_status(self.session.base_url, self.id)
             self._take_note(request.make(self.session.client_session))
         return cast(SubmissionStatus, self._status)
@@ -111,7 +111,7 @@ class Submission:
         SolveTimeout
             It has not ended in time: wait again later.
         """
-        if not self._has_ended():
+        if not self._is_over():
             server = self.session.base_url
             polling = pace_of(server, first_s=start, longest_s=end, timeout_s=timeout)
             steps = flow.wait_for_jobs(self.id, server=server, polling=polling)
@@ -133,11 +133,13 @@ class Submission:
         """Return whether each of its jobs has ended with a solution."""
         return self.done() and bool(self._jobs) and all(job.success() for job in self.jobs)
 
-    def _has_ended(self) -> bool:
+    def _is_over(self) -> bool:
         """Return whether its end is known here already."""
         if self._status is None or self._status.queued:
             return False
-        return self._status.failed or (bool(self._jobs) and all(job.has_ended for job in self._jobs.values()))
+        return self._status.failed or (
+            bool(self._jobs) and all(job._is_over() for job in self._jobs.values())
+        )
 
     def _take_note(self, status: SubmissionStatus, states: dict[int, JobState] | None = None) -> None:
         self._status = status
@@ -148,4 +150,4 @@ class Submission:
                 self._jobs[place] = Job(job_id, session=self.session)
                 self._jobs[place].submission = self
             solved: JobState | None = "success" if job_id in status.solved_job_ids else None
-            self._jobs[place].take_note(job_id, (states or {}).get(job_id, solved))
+            self._jobs[place]._take_note(job_id, (states or {}).get(job_id, solved))

@@ -5,7 +5,7 @@ the request's value, or the seconds since the start. A flow knows no clock and o
 be stepped by hand.
 """
 
-from astrometry_client.flow.solving import follow, solve
+from astrometry_client.flow.solving import follow, solve, unsolved
 from astrometry_client.flow.steps import Effect, Make, Polling, Stage, Steps, Wait
 from astrometry_client.flow.uploading import Lookup
 from astrometry_client.flow.waiting import ENDED, Ended, rejection, wait_for_job, wait_for_jobs
@@ -23,6 +23,7 @@ __all__ = [
     "follow",
     "rejection",
     "solve",
+    "unsolved",
     "wait_for_job",
     "wait_for_jobs",
 ]

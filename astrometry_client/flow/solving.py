@@ -26,7 +26,7 @@ def solve(
     OutcomeUnknown
         The reply to the upload got lost each time.
     """
-    sent = yield from send(upload, polling, lookup)
+    sent = yield from send(upload, server=server, polling=polling, lookup=lookup)
     if isinstance(sent, int):
         return (yield from _follow_job(sent, server=server, name=name, polling=polling))
     return (yield from follow(sent.submission_id, server=server, name=name, polling=polling, at_once=False))
@@ -41,14 +41,14 @@ def follow(
         raise rejection(ended.status)
     solved = [job_id for job_id, state in ended.states.items() if state == "success"]
     if not solved:
-        raise _unsolved(next(iter(ended.states)), submission_id)
+        raise unsolved(next(iter(ended.states)), submission_id)
     return (yield from _fetch(solved[0], submission_id, server=server, name=name))
 
 
 def _follow_job(job_id: int, *, server: str, name: str, polling: Polling) -> Steps[Solution]:
     state = yield from wait_for_job(job_id, server=server, polling=polling)
     if state == "failure":
-        raise _unsolved(job_id, None)
+        raise unsolved(job_id, None)
     return (yield from _fetch(job_id, None, server=server, name=name))
 
 
@@ -66,7 +66,8 @@ def _fetch(job_id: int, submission_id: int | None, *, server: str, name: str) ->
     )
 
 
-def _unsolved(job_id: int, submission_id: int | None) -> StatusFailedException:
+def unsolved(job_id: int, submission_id: int | None) -> StatusFailedException:
+    """Return the error for a job that ended without a solution."""
     return StatusFailedException(
         f"Job {job_id} ended without a solution: a scale range or a position may help.",
         submission_id=submission_id,

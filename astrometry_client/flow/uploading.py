@@ -6,12 +6,12 @@ from typing import Final
 import attrs
 
 from astrometry_client import api
-from astrometry_client.errors import OutcomeUnknown, Overloaded
+from astrometry_client.errors import NotFound, OutcomeUnknown, Overloaded
 from astrometry_client.flow.steps import Make, Polling, Steps, Wait
 from astrometry_client.models import JobInfo, UploadReceipt
 from astrometry_client.request import Request
 
-_MOST_SENDS: Final = 5
+_MOST_SENDS: Final = 3
 """An upload whose reply gets lost is sent so often at most."""
 
 _LOOKS_FOR_LOST: Final = 6
@@ -38,7 +38,7 @@ class Lookup:
 
 
 def send(
-    upload: Request[UploadReceipt], polling: Polling, lookup: Lookup | None
+    upload: Request[UploadReceipt], *, server: str, polling: Polling, lookup: Lookup | None
 ) -> Steps[UploadReceipt | int]:
     """Upload, and return the receipt; or the job, if only that could be found."""
     lost = 0
@@ -52,7 +52,7 @@ def send(
                 raise
             waited_s = yield Wait(max(wait_s, refused.retry_after_s or 0.0), "uploading")
         except OutcomeUnknown:
-            job_id = (yield from _find(lookup, polling)) if lookup else None
+            job_id = (yield from _find(lookup, server, polling)) if lookup else None
             if job_id is not None:
                 return job_id
             lost += 1
@@ -63,16 +63,18 @@ def send(
     raise AssertionError("unreachable")
 
 
-def _find(lookup: Lookup, polling: Polling) -> Steps[int | None]:
+def _find(lookup: Lookup, server: str, polling: Polling) -> Steps[int | None]:
     """Look for the job of an upload whose reply got lost."""
     seen: set[int] = set()
-    server = lookup.my_jobs.url.removesuffix("/api/myjobs")
     for wait_s in itertools.islice(polling.waits_s(), _LOOKS_FOR_LOST):
         yield Wait(wait_s, "uploading")
         newest: list[int] = sorted((yield Make(lookup.my_jobs, "uploading")), reverse=True)[:_NEWEST_JOBS]
         for job_id in [job_id for job_id in newest if job_id not in seen]:
             seen.add(job_id)
-            info: JobInfo = yield Make(api.job_info(server, job_id), "uploading")
+            try:
+                info: JobInfo = yield Make(api.job_info(server, job_id), "uploading")
+            except NotFound:
+                continue
             if info.original_filename == lookup.filename:
                 return job_id
     return None

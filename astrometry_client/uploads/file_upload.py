@@ -24,7 +24,7 @@ _LONGEST_STEM = 200
 """Characters of a file name: the server's database takes 256, with mark and suffix."""
 
 
-@attrs.frozen(init=False)
+@attrs.frozen(init=False, eq=False)
 class FileUpload(Upload):
     """An image, or a list of x and y, sent from here.
 
@@ -54,12 +54,12 @@ class FileUpload(Upload):
         The source is something else, or `compress` is none of the three.
     """
 
-    source: Any
+    source: Any = attrs.field(repr=False)
     name: str
     compress: Compress = attrs.field(repr=False)
     is_archive: bool = attrs.field(repr=False)
     """Whether it is a tar, which becomes several jobs."""
-    _opened: Opener = attrs.field(repr=False, eq=False, alias="opened")
+    _opened: Opener = attrs.field(repr=False, alias="opened")
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ MOST_SOURCES: Final = 1000
 """The solver looks at no more. Source: recorded exchanges with the server (2026-11)."""
 
 
-@attrs.frozen(init=False)
+@attrs.frozen(init=False, eq=False)
 class SourcesUpload(Upload):
     """Positions of sources in an image that stays here.
 

@@ -18,7 +18,7 @@ def _or_no_settings(settings: Settings | None) -> Settings:
     return settings or Settings()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False)
 class Upload(ABC):
     """Something to be solved, its options, and the login it is uploaded with.
 

@@ -28,7 +28,7 @@ def _fetchable(_: object, attribute: "attrs.Attribute[Any]", url: Any) -> None:
         )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class URLUpload(Upload):
     """An image on the web, which the server fetches by itself.
 
