@@ -31,6 +31,11 @@ def opener_of(source: Any) -> Opener:
     """
     if isinstance(source, str | os.PathLike) and Path(source).is_file():
         return lambda: _opened_path(Path(source))
+    if not isinstance(source, str | os.PathLike | bytes | bytearray) and not hasattr(source, "read"):
+        raise InputError(
+            f"source is {type(source).__name__}: give a path, '-' for standard input, an open binary file, "
+            "bytes, an HDUList, a CCDData or a 2-dimensional array."
+        )
     return _reading(content_of(source, field="source"))
 
 
