@@ -5,6 +5,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, Final, cast
 
 from pyrate_limiter import (
@@ -147,9 +148,17 @@ class _StockBuckets(HostBucketFactory):
     """One bucket per host, also of the classes requests-ratelimiter does not know how to build."""
 
     def _create_bucket(self, name: str) -> AbstractBucket:
+        if issubclass(self.bucket_class, SQLiteBucket) and "path" in self.bucket_init_kwargs:
+            _check_database(self.bucket_init_kwargs["path"])
         if self.bucket_class is FileLockSQLiteBucket:
             kwargs = prepare_sqlite_kwargs(self.bucket_init_kwargs, name)
             return FileLockSQLiteBucket.init_from_file(self.rates, **kwargs)
         if self.bucket_class is MultiprocessBucket and not self.bucket_init_kwargs:
             return cast("AbstractBucket", MultiprocessBucket.init(self.rates))
         return super()._create_bucket(name)
+
+
+def _check_database(path: Any) -> None:
+    """Raise `sqlite3.Error` if the file is no database: the bucket would leave its connection open then."""
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA schema_version")
