@@ -20,6 +20,7 @@ def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
         monkeypatch.delenv(f"ASTROMETRY_{name}", raising=False)
     for name in ("AN_API_KEY", "DRY_RUN_ENABLED", "DRY_RUN_WRITE_ONLY", "NETRC"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     return home
 
 
