@@ -34,7 +34,7 @@ def draw_objects(image: Path, objects: Sequence[Annotation], *, path: Path) -> P
     Raises
     ------
     InputError
-        matplotlib or what reads the image is not installed.
+        The image cannot be drawn, or matplotlib or what reads the image is not installed.
     """
     try:
         pixels, origin = _pixels(image)
@@ -42,6 +42,9 @@ def draw_objects(image: Path, objects: Sequence[Annotation], *, path: Path) -> P
         from matplotlib.figure import Figure
     except ImportError as missing:
         raise InputError(f"Pictures need {missing.name}: pip install 'astrometry-client[plot]'.") from missing
+    except (OSError, SyntaxError, StopIteration, ValueError) as cause:
+        # Pillow reports a damaged file as any of the first two.
+        raise InputError(f"{image} cannot be drawn ({type(cause).__name__}): give an image.") from cause
     height_px, width_px = pixels.shape[:2]
     longest_px = min(max(height_px, width_px, _SMALLEST_SIDE_PX), _LARGEST_SIDE_PX)
     zoom = longest_px / max(height_px, width_px)

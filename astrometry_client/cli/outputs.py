@@ -45,7 +45,10 @@ class Outputs:
                 )
 
     def write(self, client: Client, solution: Solution) -> int | None:
-        """Write the files, each whole or not at all, and return how many objects were drawn."""
+        """Write the files, each whole or not at all, and return how many objects were drawn.
+
+        A picture that cannot be drawn does not take the WCS with it; the error comes after that is written.
+        """
         solution.write_wcs(self.wcs)
         if self.picture is None:
             return None
