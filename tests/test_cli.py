@@ -17,6 +17,7 @@ from PIL import Image
 from astrometry_client.cli.exit_codes import EXIT_CODES
 from astrometry_client.server.run import LocalServer
 
+VIEW = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0, position_angle_deg=30.0)
 COMMAND = (sys.executable, "-m", "astrometry_client.cli")
 
 
@@ -52,9 +53,8 @@ def key(nova: LocalServer) -> dict[str, str]:
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
-    view = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0, position_angle_deg=30.0)
     path = tmp_path / "orion.png"
-    path.write_bytes(sky.render(view, np.random.default_rng(1)).picture_bytes("PNG"))
+    path.write_bytes(sky.render(VIEW, np.random.default_rng(1)).picture_bytes("PNG"))
     return path
 
 
@@ -79,6 +79,20 @@ def test_solve_prints_the_calibration_and_writes_wcs_and_picture(
     with Image.open(image.with_suffix(".stars.png")) as picture:
         assert min(picture.size) > 500
     assert {path.name for path in image.parent.iterdir()} == {"orion.png", "orion.wcs", "orion.stars.png"}
+
+
+def test_solution_counts_without_its_picture(
+    image: Path, asked: tuple[str, ...], key: dict[str, str]
+) -> None:
+    pixels, magnitudes = sky.stars_in(VIEW, [sky.shipped_dir()])
+    brightest = pixels[np.argsort(magnitudes)][:200]
+    listed = image.with_name("list.txt")
+    np.savetxt(listed, brightest[(brightest > 1).all(axis=1)])
+    result = run("solve", listed, *asked, "--picture", folder=image.parent, **key)
+    assert "cannot be drawn" in result.stderr
+    assert "Solved list.txt" in result.stdout
+    assert result.returncode == 0
+    assert listed.with_suffix(".wcs").exists()
 
 
 def test_json_is_one_document_with_units_in_its_keys(

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import attrs
 
-from astrometry_client.client import Client
 from astrometry_client.errors import InputError
-from astrometry_client.models import Solution
 
 
 @attrs.frozen(kw_only=True)
@@ -43,17 +41,3 @@ class Outputs:
                 raise InputError(
                     f"{path} exists: give --overwrite to replace it, or another name with --wcs."
                 )
-
-    def write(self, client: Client, solution: Solution) -> int | None:
-        """Write the files, each whole or not at all, and return how many objects were drawn.
-
-        A picture that cannot be drawn does not take the WCS with it; the error comes after that is written.
-        """
-        solution.write_wcs(self.wcs)
-        if self.picture is None:
-            return None
-        from astrometry_client.picture import draw_objects
-
-        objects = client.annotations(solution)
-        draw_objects(self.image, objects, path=self.picture)
-        return len(objects)

@@ -9,7 +9,7 @@ from astrometry_client.cli.outputs import Outputs
 from astrometry_client.models import Calibration, Solution
 
 
-def as_document(solution: Solution, outputs: Outputs, *, seconds: float) -> dict[str, Any]:
+def as_document(solution: Solution, outputs: Outputs | None, *, seconds: float) -> dict[str, Any]:
     """Return what `--json` prints; keys carry their units."""
     return {
         "file": solution.name,
@@ -17,16 +17,18 @@ def as_document(solution: Solution, outputs: Outputs, *, seconds: float) -> dict
         "submission_id": solution.submission_id,
         "job_id": solution.job_id,
         "calibration": attrs.asdict(solution.calibration),
-        "wcs": str(outputs.wcs),
-        "picture": str(outputs.picture) if outputs.picture else None,
+        "wcs": str(outputs.wcs) if outputs else None,
+        "picture": str(outputs.picture) if outputs and outputs.picture else None,
         "seconds": round(seconds, 3),
     }
 
 
-def as_lines(solution: Solution, outputs: Outputs) -> str:
+def as_lines(solution: Solution, outputs: Outputs | None) -> str:
     """Return the solution as lines for people."""
-    rows = [*_rows(solution.calibration), ("WCS", str(outputs.wcs))]
-    if outputs.picture:
+    rows = _rows(solution.calibration)
+    if outputs:
+        rows.append(("WCS", str(outputs.wcs)))
+    if outputs and outputs.picture:
         rows.append(("Picture", str(outputs.picture)))
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 

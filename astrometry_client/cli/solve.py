@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from astrometry_client.cli.settings_options import settings_from, settings_optio
 from astrometry_client.client import Client
 from astrometry_client.config import DEFAULTS
 from astrometry_client.errors import InputError
+from astrometry_client.models import Solution
 from astrometry_client.session import is_dry_run_enabled
 
 
@@ -60,19 +62,32 @@ def solve_and_report(client: Client, outputs: Outputs, *, timeout_s: float, as_j
     started_s = time.monotonic()
     with stage_line(Console(stderr=True), name) as on_step:
         solution = client.solve(outputs.image, timeout_s=timeout_s, on_step=on_step)
-        drawn = None if dry else outputs.write(client, solution)
+        drawn = None if dry else _write(outputs, client, solution)
+    written = None if dry else attrs.evolve(outputs, picture=outputs.picture if drawn is not None else None)
     seconds = time.monotonic() - started_s
     if as_json:
-        click.echo(json.dumps(as_document(solution, outputs, seconds=seconds)))
+        click.echo(json.dumps(as_document(solution, written, seconds=seconds)))
         return
-    click.echo(as_lines(solution, outputs))
+    click.echo(as_lines(solution, written))
     stars = f", {drawn} named stars drawn" if drawn is not None else ""
-    end = (
-        "Dry run: nothing was sent, nothing was written"
-        if dry
-        else f"Solved {name} in {seconds:.1f} s{stars}"
-    )
-    click.echo(f"{end}.")
+    done = f"Solved {name} in {seconds:.1f} s{stars}"
+    click.echo(f"{'Dry run: nothing was sent, nothing was written' if dry else done}.")
+
+
+def _write(outputs: Outputs, client: Client, solution: Solution) -> int | None:
+    """Write the results, and return how many stars were drawn; a solution counts without its picture."""
+    solution.write_wcs(outputs.wcs)
+    if outputs.picture is None:
+        return None
+    from astrometry_client.picture import draw_objects
+
+    try:
+        objects = client.annotations(solution)
+        draw_objects(outputs.image, objects, path=outputs.picture)
+    except InputError as error:
+        click.echo(f"astrometry-client: {error}", err=True)
+        return None
+    return len(objects)
 
 
 def _client(server_url: str | None, key_file: Path | None) -> Client:
