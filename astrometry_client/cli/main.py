@@ -9,6 +9,7 @@ import click
 from astrometry_client.cli.cache import cache
 from astrometry_client.cli.demo import demo
 from astrometry_client.cli.exit_codes import exit_code, message, table
+from astrometry_client.cli.login import login, logout, whoami
 from astrometry_client.cli.serve import serve
 from astrometry_client.cli.solve import solve
 from astrometry_client.errors import AstrometryError
@@ -37,5 +38,5 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (solve, serve, demo, cache):
+for command in (solve, serve, demo, login, logout, whoami, cache):
     main.add_command(command)
