@@ -4,8 +4,7 @@ import math
 
 import pytest
 from arrivals import ManualTime, busiest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from astrometry_client.errors import InputError
 from astrometry_client.session.rates import windows_of
