@@ -143,7 +143,7 @@ class AstrometryNetClass:
             Whether to print what happens.
         return_submission_id
             Whether to return the submission id too.
-        settings
+        **settings
             See `show_allowed_settings`.
 
         Returns
@@ -204,8 +204,10 @@ class AstrometryNetClass:
             Pixel positions, first pixel 1, brightest first; the solver looks at the first 1000.
         image_width, image_height
             Size of the image in pixels.
-        solve_timeout, verbose, return_submission_id, settings
+        solve_timeout, verbose, return_submission_id
             See `solve_from_image`.
+        **settings
+            See `show_allowed_settings`.
 
         Returns
         -------
