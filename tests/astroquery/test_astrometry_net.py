@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import sky
 from astropy.io import fits
-from faulty_server import answer_json
+from faulty_server import Answer, Arrival, Fault, answer_json
 from small_nova import FIRST_JOB, SmallNova, ra_of
 
 from astrometry_client.astroquery import (
@@ -182,6 +183,46 @@ def test_image_without_sources_is_uploaded_with_a_warning(
     assert told[0].filename == __file__
     assert header["CRVAL1"] == ra_of(picture.read_bytes())
     assert server.uploads[0].content == picture.read_bytes()
+
+
+def test_image_whose_upload_is_not_answered_is_not_uploaded_twice(
+    server: SmallNova, small: AstrometryNetClass, picture: Path
+) -> None:
+    def answer(arrival: Arrival) -> Answer:
+        answered = server.answer(arrival)
+        lost = arrival.path == "/api/upload"
+        return Answer(fault=Fault.RESET_AFTER) if lost else answered
+
+    server.responder = answer
+    header = small.solve_from_image(picture, force_image_upload=True)
+    assert header["CRVAL1"] == ra_of(picture.read_bytes())
+    assert len(server.uploads) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.CUT])
+def test_faults_while_waiting_are_got_over(
+    server: SmallNova, small: AstrometryNetClass, fault: Fault
+) -> None:
+    faulty: set[str] = set()
+
+    def answer(arrival: Arrival) -> Answer:
+        first = arrival.method == "GET" and arrival.path not in faulty
+        faulty.add(arrival.path)
+        answered = server.answer(arrival)
+        return attrs.evolve(answered, fault=fault) if first else answered
+
+    server.responder = answer
+    assert small.solve_from_source_list([1], [2], 3, 4)["CRVAL1"] > 0
+    assert len(server.uploads) == 1
+    assert len(faulty) >= 4
+
+
+def test_refused_upload_is_a_runtime_error(server: SmallNova, small: AstrometryNetClass) -> None:
+    small.solve_from_source_list([1], [2], 3, 4)
+    server.script(answer_json({"status": "error", "errormessage": "no more"}))
+    with pytest.raises(RefusedError, match="no more") as caught:
+        small.solve_from_source_list([1], [2], 3, 4)
+    assert caught.value.server_message == "no more"
 
 
 def test_no_solution_is_an_empty_dictionary(
