@@ -116,6 +116,38 @@ async def myjobs(request: Request) -> Response:
     return json_reply({"jobs": jobs, "status": "success"})
 
 
+async def submission_images(request: Request) -> Response:
+    """List the images of a submission, whoever sent it."""
+    service = service_of(request)
+    async with _reading(request) as (_, document):
+        await run_in_threadpool(_user, service, document)
+    number = _whole_number(document.get("subid", 0), name="subid")
+    images = await run_in_threadpool(service.records.images_of, number)
+    if images is None:
+        raise ApiError("submission does not exist")
+    return json_reply({"status": "success", "image_ids": images})
+
+
+def _whole_number(value: Any, *, name: str) -> int:
+    """Return a number of a request; whatever else is given breaks it, as on nova."""
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PageError(500, f"{name} must be a whole number") from error
+    if abs(number) > LARGEST_ID:
+        raise PageError(500, f"{name} is too large")
+    return number
+
+
+def jobs_by_tag(request: Request) -> Response:
+    """List the jobs whose images hold something of this name."""
+    query = request.query_params.get("query")
+    if query is None:
+        raise PageError(500, "query is missing")
+    exact = bool(request.query_params.get("exact"))
+    return json_reply({"job_ids": service_of(request).records.jobs_by_tag(query, exact=exact)})
+
+
 def submission(request: Request) -> Response:
     """Tell what became of a submission."""
     document = service_of(request).records.submission(id_in_path(request))
@@ -143,7 +175,8 @@ def job_calibration(request: Request) -> Response:
 def job_annotations(request: Request) -> Response:
     """Tell where in the image of a job the named objects are."""
     job_id = known_job(request)
-    found = service_of(request).records.annotations(job_id)
+    bright_stars = _whole_number(request.query_params.get("nbright", 0), name="nbright")
+    found = service_of(request).records.annotations(job_id, bright_stars=bright_stars)
     return json_reply(_no_calibration(job_id) if found is None else {"annotations": found})
 
 
@@ -165,7 +198,9 @@ ENDPOINTS = {
     "login": login,
     "upload": upload,
     "myjobs": myjobs,
+    "submission_images": submission_images,
     "submissions/{id}": submission,
+    "jobs_by_tag": jobs_by_tag,
     "jobs/{id}": job_status,
     "jobs/{id}/info": job_info,
     "jobs/{id}/calibration": job_calibration,

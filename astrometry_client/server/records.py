@@ -50,6 +50,25 @@ class Records:
         )
         return [row["id"] for row in rows]
 
+    def images_of(self, submission_id: int) -> list[int] | None:
+        """Return the ids of the images of a submission."""
+        document = self.submission(submission_id)
+        return None if document is None else document["images"]
+
+    def jobs_by_tag(self, query: str, *, exact: bool) -> list[int]:
+        """Return the jobs with a tag that is, or contains, this text in any case, the newest first.
+
+        As on nova, a job is repeated for every tag that fits.
+        """
+        fits = "lower(value) = lower(?)" if exact else "instr(lower(value), lower(?))"
+        rows = self._database.rows(
+            "SELECT DISTINCT job_id, value"  # noqa: S608
+            " FROM (SELECT job_id, json_extract(value, '$.names') AS names FROM calibrations,"
+            f" json_each(annotations)), json_each(names) WHERE {fits} ORDER BY job_id DESC",
+            query,
+        )
+        return [row["job_id"] for row in rows]
+
     def status(self, job_id: int) -> str | None:
         """Return the status of a job: `processing`, `solving`, `success` or `failure`."""
         row = self._database.row("SELECT status FROM jobs WHERE id = ?", job_id)
@@ -60,10 +79,22 @@ class Records:
         row = self._database.row("SELECT calibration FROM calibrations WHERE job_id = ?", job_id)
         return None if row is None else json.loads(row["calibration"])
 
-    def annotations(self, job_id: int) -> list[dict[str, Any]] | None:
-        """Return the named objects in the image of a solved job."""
+    def annotations(self, job_id: int, *, bright_stars: int = 0) -> list[dict[str, Any]] | None:
+        """Return the named objects in the image of a solved job.
+
+        Parameters
+        ----------
+        bright_stars
+            Most stars of type "bright" to tell, the brightest; 0 or less for all.
+        """
         row = self._database.row("SELECT annotations FROM calibrations WHERE job_id = ?", job_id)
-        return None if row is None else json.loads(row["annotations"])
+        if row is None:
+            return None
+        found: list[dict[str, Any]] = json.loads(row["annotations"])
+        if bright_stars <= 0:
+            return found
+        bright = [note for note in found if note["type"] == "bright"]
+        return [*bright[:bright_stars], *(note for note in found if note["type"] != "bright")]
 
     def wcs(self, job_id: int) -> bytes | None:
         """Return the WCS file of a solved job."""

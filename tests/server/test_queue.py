@@ -143,3 +143,42 @@ def test_jobs_belong_to_their_user(queue: Queue, records: Records, database: Dat
     queue.take()
     queue.take()
     assert (records.jobs_of(1), records.jobs_of(2)) == ([1, 2], [])
+
+
+def named(*names: str) -> Solved:
+    notes = [
+        {"type": "bright", "names": [name], "pixelx": 1.0, "pixely": 1.0, "radius": 0.0} for name in names
+    ]
+    return Solved(SOLVED.calibration, notes, b"")
+
+
+@pytest.fixture
+def two_named(queue: Queue, records: Records) -> Records:
+    submit_images(queue, "a", "b")
+    for job_id, names in ((1, ["Alioth", "ε UMa"]), (2, ["Alioth", "100%", "Aliothis"])):
+        queue.take()
+        queue.solved(job_id, named(*names))
+    return records
+
+
+@pytest.mark.parametrize(
+    ("query", "exact", "jobs"),
+    [
+        ("alioth", False, [2, 2, 1]),
+        ("ALIOTH", True, [2, 1]),
+        ("", False, [2, 2, 2, 1, 1]),
+        ("", True, []),
+        ("%", False, [2]),
+        ("Vega", False, []),
+    ],
+)
+def test_job_is_found_once_for_every_tag_that_fits(
+    two_named: Records, query: str, exact: bool, jobs: list[int]
+) -> None:
+    assert two_named.jobs_by_tag(query, exact=exact) == jobs
+
+
+@pytest.mark.parametrize(("bright_stars", "count"), [(0, 3), (2, 2), (9, 3), (-1, 3)])
+def test_brightest_stars_can_be_asked_for(two_named: Records, bright_stars: int, count: int) -> None:
+    notes = two_named.annotations(2, bright_stars=bright_stars) or []
+    assert [note["names"][0] for note in notes] == ["Alioth", "100%", "Aliothis"][:count]

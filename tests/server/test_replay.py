@@ -22,7 +22,7 @@ from astrometry_client.server.run import LocalServer
 
 NOT_REPLAYED = (
     # addresses this server does not have
-    *("url_upload_*", "submission_images_*", "jobs_by_tag*", "job_annotations_nbright_bad", "ask_human"),
+    *("url_upload_*", "ask_human"),
     *("file_[!w]*", "file_wcs_file__empty_referer"),
     "sdss_image_for_wcs",  # another site
     "hidden_job_info_no_auth",  # caught between two steps of nova: solving, but already calibrated
@@ -35,7 +35,16 @@ TABLES = ("calibrations", "jobs", "images", "submissions")
 OURS = 10**9
 """What is really uploaded gets ids above this one, and stays out of the way."""
 
-ONLY_TYPES = ("session", "subid", "images", "tags", "machine_tags", "objects_in_field", "annotations")
+ONLY_TYPES = (
+    "session",
+    "subid",
+    "images",
+    "tags",
+    "machine_tags",
+    "objects_in_field",
+    "annotations",
+    "job_ids",
+)
 
 
 CASES = [case for case in recordings() if not any(fnmatchcase(case.name, name) for name in NOT_REPLAYED)]
@@ -174,6 +183,8 @@ def prepare(case: Recording, state: State) -> None:
         told = dict(re.findall(r'"(status|original_filename)": "([^"]*)"', case.body.decode("latin-1")))
         status = told.get("status", STATES.get(int(ids[2]), "success"))
         state.job(int(ids[2]), status=status, filename=told.get("original_filename", "apod4.jpg"))
+    elif case.name in ("submission_images_ok", "submission_images_other_user"):
+        state.submission(1, {**json.loads(recording("submission_post").body), "user_images": [2]})
     elif case.name == "myjobs_ok":
         for job_id in json.loads(case.body)["jobs"]:
             times = {"processing_started": "None", "processing_finished": "None"}
