@@ -36,7 +36,7 @@ def find_api_key(api_key: str | None = None, key_location: str | Path | None = N
         No place has a key (the message names them all), or the key found cannot be one.
     """
     looked_at = []
-    for place, look in _sources(api_key, key_location, urlsplit(base_url).hostname or ""):
+    for place, look in key_sources(api_key, key_location, urlsplit(base_url).hostname or ""):
         key = look()
         if key is not None:
             return _checked(key, place)
@@ -47,7 +47,8 @@ def find_api_key(api_key: str | None = None, key_location: str | Path | None = N
     )
 
 
-def _sources(api_key: str | None, key_location: str | Path | None, host: str) -> Iterator[_Source]:
+def key_sources(api_key: str | None, key_location: str | Path | None, host: str) -> Iterator[_Source]:
+    """Give the places a key may be, in order: what they are called, and how to look there."""
     yield "argument api_key", lambda: api_key
     if key_location is None:
         yield "argument key_location", lambda: None

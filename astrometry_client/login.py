@@ -113,7 +113,7 @@ class Session:
         """
         if self._user is None:
             self.login(force=True)
-        return self._user or "dry-run"
+        return "dry-run" if self._user is None else self._user
 
     def logout(self) -> None:
         """Forget the session key, here and on disk. The API has no call that ends the session itself.

@@ -36,5 +36,5 @@ def message(error: BaseException) -> str:
 
 def table() -> str:
     """Return the exit codes as lines of text, one each."""
-    meanings = {0: "solved", 1: "other failure"} | {code: text for _, code, text in EXIT_CODES}
+    meanings = {0: "all went well", 1: "other failure"} | {code: text for _, code, text in EXIT_CODES}
     return "\n".join(f"  {code:>3}  {text}" for code, text in sorted(meanings.items()))

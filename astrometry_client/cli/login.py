@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from astrometry_client.api_key import _sources as key_sources
+from astrometry_client.api_key import key_sources
 from astrometry_client.config import DEFAULTS
 from astrometry_client.errors import APIKeyError, LoginFailedException
 from astrometry_client.login import Session
