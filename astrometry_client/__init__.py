@@ -11,6 +11,7 @@ _MODULES: Final = {
         "APIKeyError",
         "AstrometryError",
         "InputError",
+        "LedgerError",
         "LoginFailedException",
         "MalformedReply",
         "NoUsableReply",
@@ -31,6 +32,7 @@ _MODULES: Final = {
         "UnreadableFileError",
     ),
     "job": ("Job",),
+    "ledger": ("Ledger",),
     "login": ("Session",),
     "models": (
         "Annotation",

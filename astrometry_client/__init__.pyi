@@ -3,6 +3,7 @@ from astrometry_client.errors import (
     APIKeyError as APIKeyError,
     AstrometryError as AstrometryError,
     InputError as InputError,
+    LedgerError as LedgerError,
     LoginFailedException as LoginFailedException,
     MalformedReply as MalformedReply,
     NotAvailable as NotAvailable,
@@ -23,6 +24,7 @@ from astrometry_client.errors import (
     UnreadableFileError as UnreadableFileError,
 )
 from astrometry_client.job import Job as Job
+from astrometry_client.ledger import Ledger as Ledger
 from astrometry_client.login import Session as Session
 from astrometry_client.models import (
     Annotation as Annotation,

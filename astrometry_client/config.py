@@ -75,6 +75,16 @@ class Defaults:
     max_unfinished: int = 16
     """Images in work at once. nova runs 16 solvers and serves users in turns: more buys nothing."""
 
+    upload_threads: int = 4
+    """Uploads on their way at once: enough to hide the server's silence after each, too few to crowd it."""
+
+    lease_s: float = 30.0
+    """An image a batch has in hand is free for others so long after the batch died. Renewed three times as
+    often, so that a busy machine may miss two."""
+
+    ledger_lock_s: float = 30.0
+    """Longest wait for another process that writes to the ledger. A step takes milliseconds."""
+
 
 DEFAULTS: Final = Defaults()
 
@@ -86,7 +96,7 @@ def cache_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Return the folder of shared logins: `ASTROMETRY_STATE_DIR`, else the user's state folder."""
+    """Return the folder of shared logins and the ledger: `ASTROMETRY_STATE_DIR`, else the user's state folder."""
     chosen = os.environ.get("ASTROMETRY_STATE_DIR")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_state_dir(APP_NAME))
 

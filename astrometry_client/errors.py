@@ -18,11 +18,12 @@
     │   ├── LoginFailedException  the API key is not accepted
     │   ├── StaleSession        the session key is no longer accepted
     │   └── NotAvailable        the result does not exist (yet)
-    └── SolveError              requests worked, the solve did not
-        ├── SubmissionFailed    the upload was rejected while being processed
-        ├── StatusFailedException  the job ended without a solution
-        ├── StillProcessingException  asked for a result before the job ended
-        └── SolveTimeout        not finished in the time allowed; can be resumed
+    ├── SolveError              requests worked, the solve did not
+    │   ├── SubmissionFailed    the upload was rejected while being processed
+    │   ├── StatusFailedException  the job ended without a solution
+    │   ├── StillProcessingException  asked for a result before the job ended
+    │   └── SolveTimeout        not finished in the time allowed; can be resumed
+    └── LedgerError             the record of batches cannot be read or written
 
 The second and third branch are `requests.RequestException` too, so code written
 for `requests` keeps catching them.
@@ -36,6 +37,7 @@ __all__ = [
     "APIKeyError",
     "AstrometryError",
     "InputError",
+    "LedgerError",
     "LoginFailedException",
     "MalformedReply",
     "NoUsableReply",
@@ -179,3 +181,7 @@ class StillProcessingException(SolveError):
 
 class SolveTimeout(SolveError, TimeoutError):
     """The solve did not end in the time allowed; `submission_id` resumes it."""
+
+
+class LedgerError(AstrometryError):
+    """The record of batches cannot be read or written; what it holds is kept as it is."""

@@ -1,0 +1,7 @@
+"""The record of what was uploaded and what became of it, which outlives the process that wrote it."""
+
+from astrometry_client.ledger.holder import Claim, Holder, LeaseLostError
+from astrometry_client.ledger.ledger import Ledger
+from astrometry_client.ledger.values import Entry, Key, State
+
+__all__ = ["Claim", "Entry", "Holder", "Key", "LeaseLostError", "Ledger", "State"]

@@ -1,0 +1,231 @@
+# ruff: noqa: S608  queries are put together of our own parts only
+"""Who works on images: takes them in hand, writes every step down, and lets go of them at the end."""
+
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Collection
+from types import TracebackType
+from typing import Any, Final, Self
+
+import attrs
+
+from astrometry_client.errors import AstrometryError, LedgerError
+from astrometry_client.ledger.attempts import IMAGE, begin, key_values, latest
+from astrometry_client.ledger.ledger_file import LedgerFile
+from astrometry_client.ledger.values import Entry, Key, State, calibration_json
+from astrometry_client.models import Solution
+
+logger = logging.getLogger(__name__)
+
+_RENEWALS: Final = 3
+"""So often in the time of a lease it is renewed."""
+
+
+class LeaseLostError(AstrometryError):
+    """Another process has taken the image over, because this one was silent for too long."""
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """What somebody who wants to work on an image is told."""
+
+    entry: Entry
+    granted: bool
+    """Whether the image is now in hand. If not, it has ended, or somebody else works on it."""
+    maybe_sent: bool
+    """Whether an upload may have reached the server without anybody knowing: look before sending it again."""
+
+
+class Holder:
+    """Somebody who works on images, for as long as it is used as a context manager.
+
+    What it holds, nobody else gets; a thread of its own renews that. If the process dies, all of it is free
+    for others after the time of the lease.
+    """
+
+    def __init__(self, file: LedgerFile, *, lease_s: float, clock: Callable[[], float]) -> None:
+        self._file = file
+        self._lease_s = lease_s
+        self._clock = clock
+        self._since_s = clock()
+        self._name = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._process_id = os.getpid()
+        self._closed = threading.Event()
+        self._renewer = threading.Thread(target=self._renew_often, name="ledger-lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._renewer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if os.getpid() != self._process_id:
+            return  # a forked child has nothing in hand
+        self._closed.set()
+        self._renewer.join()
+        self._file.transact(
+            lambda connection: connection.execute(
+                "UPDATE images SET owner = NULL, leased_until_s = NULL WHERE owner = ?", (self._name,)
+            )
+        )
+
+    def claim(self, key: Key, *, name: str, redo: Collection[State] = ()) -> Claim:
+        """Take an image in hand, unless it has ended or somebody else has.
+
+        Parameters
+        ----------
+        name
+            The path it is given under.
+        redo
+            States of an ended attempt, `solved` or `failed`, after which a new one is begun; what ended
+            since this holder began counts as new.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be written.
+        """
+        return self._file.transact(lambda connection: self._claim(connection, key, name, redo))
+
+    def renew(self) -> None:
+        """Keep what is in hand for another time of the lease."""
+        until_s = self._clock() + self._lease_s
+        self._file.transact(
+            lambda connection: connection.execute(
+                "UPDATE images SET leased_until_s = ? WHERE owner = ?", (until_s, self._name)
+            )
+        )
+
+    def release(self, entry: Entry) -> None:
+        """Let go of an image, ended or not."""
+        self._file.transact(lambda connection: self._release(connection, entry))
+
+    def sending(self, entry: Entry, *, filename: str) -> None:
+        """Write down that the upload is about to leave.
+
+        Raises
+        ------
+        LeaseLostError
+            Another process works on it now: do not send it.
+        """
+        until_s = self._clock() + self._lease_s
+
+        def step(connection: sqlite3.Connection) -> bool:
+            ours = connection.execute(
+                f"UPDATE images SET leased_until_s = ? WHERE owner = ? AND id = ({IMAGE})",
+                (until_s, self._name, *key_values(entry.key)),
+            )
+            if ours.rowcount:
+                _write(connection, entry, state="sending", filename=filename)
+            return ours.rowcount > 0
+
+        if not self._file.transact(step):
+            raise LeaseLostError("Another process has taken the image over: leave it to that one.")
+
+    def not_sent(self, entry: Entry) -> None:
+        """Write down that the server has not got it after all."""
+        self._write(entry, state="waiting")
+
+    def sent(self, entry: Entry, *, submission_id: int | None = None, job_id: int | None = None) -> None:
+        """Write down what the upload has become: a submission, or the job it was found by."""
+        now_s = self._clock()
+        self._write(entry, state="sent", submission_id=submission_id, job_id=job_id, sent_s=now_s)
+
+    def solved(self, entry: Entry, solution: Solution) -> None:
+        """Write down the result, and let go of the image."""
+        self._end(
+            entry,
+            state="solved",
+            job_id=solution.job_id,
+            calibration=calibration_json(solution.calibration),
+            wcs_file=solution.wcs_file,
+        )
+
+    def failed(self, entry: Entry, error: AstrometryError) -> None:
+        """Write down that it has failed for good, and let go of the image."""
+        self._end(
+            entry,
+            state="failed",
+            job_id=error.job_id,
+            error_kind=type(error).__name__,
+            error_message=str(error),
+            server_message=error.server_message,
+        )
+
+    def _claim(self, connection: sqlite3.Connection, key: Key, name: str, redo: Collection[State]) -> Claim:
+        now_s = self._clock()
+        connection.execute(
+            "INSERT OR IGNORE INTO images (server, content_sha256, settings_json) VALUES (?, ?, ?)",
+            key_values(key),
+        )
+        image = connection.execute(
+            f"SELECT id, owner, leased_until_s FROM images WHERE id = ({IMAGE})", key_values(key)
+        ).fetchone()
+        connection.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (image["id"], name))
+        entry = latest(connection, image["id"])
+        if entry is not None and entry.ended and not self._is_redone(entry, redo):
+            return Claim(entry=entry, granted=False, maybe_sent=False)
+        others = image["owner"] not in {None, self._name}
+        if entry is not None and others and image["leased_until_s"] > now_s:
+            return Claim(entry=entry, granted=False, maybe_sent=False)
+        if entry is None or entry.ended:
+            attempt = 1 if entry is None else entry.attempt + 1
+            entry, others = begin(connection, image["id"], attempt=attempt, now_s=now_s), False
+        connection.execute(
+            "UPDATE images SET owner = ?, leased_until_s = ? WHERE id = ?",
+            (self._name, now_s + self._lease_s, image["id"]),
+        )
+        # Who died may have sent it just before the machine lost what was written last.
+        maybe_sent = entry.state == "sending" or (entry.state == "waiting" and others)
+        return Claim(entry=entry, granted=True, maybe_sent=maybe_sent)
+
+    def _is_redone(self, entry: Entry, redo: Collection[State]) -> bool:
+        return entry.state in redo and entry.ended_s is not None and entry.ended_s <= self._since_s
+
+    def _end(self, entry: Entry, **values: Any) -> None:
+        now_s = self._clock()
+
+        def step(connection: sqlite3.Connection) -> None:
+            _write(connection, entry, ended_s=now_s, **values)
+            self._release(connection, entry)
+
+        self._file.transact(step)
+
+    def _write(self, entry: Entry, **values: Any) -> None:
+        self._file.transact(lambda connection: _write(connection, entry, **values))
+
+    def _release(self, connection: sqlite3.Connection, entry: Entry) -> None:
+        connection.execute(
+            f"UPDATE images SET owner = NULL, leased_until_s = NULL WHERE owner = ? AND id = ({IMAGE})",
+            (self._name, *key_values(entry.key)),
+        )
+
+    def _renew_often(self) -> None:
+        while not self._closed.wait(self._lease_s / _RENEWALS):
+            try:
+                self.renew()
+            except LedgerError as error:
+                logger.warning("What is in hand could not be kept: %s", error)
+
+
+def _write(connection: sqlite3.Connection, entry: Entry, **values: Any) -> None:
+    """Write down what is new about an attempt, unless it has ended; what is `None` stays as it is."""
+    row = connection.execute(
+        f"SELECT id, ended_s FROM attempts WHERE attempt = ? AND image = ({IMAGE})",
+        (entry.attempt, *key_values(entry.key)),
+    ).fetchone()
+    if row is None:
+        raise LedgerError("The ledger was replaced while it was in use: run the same again.")
+    known = {name: value for name, value in values.items() if value is not None}
+    if row["ended_s"] is None:
+        connection.execute(
+            f"UPDATE attempts SET {', '.join(f'{name} = ?' for name in known)} WHERE id = ?",
+            (*known.values(), row["id"]),
+        )

@@ -1,0 +1,120 @@
+"""The ledger: what was uploaded, and what became of it."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from astrometry_client.config import DEFAULTS, state_dir
+from astrometry_client.errors import InputError
+from astrometry_client.ledger.attempts import ENTRY, IMAGE, entry_of, key_values, latest
+from astrometry_client.ledger.holder import Holder
+from astrometry_client.ledger.ledger_file import LedgerFile
+from astrometry_client.ledger.values import Entry, Key
+
+
+class Ledger:
+    """The record of uploads and results, shared by all threads and processes of a user.
+
+    An image is known by the content of its file, the settings and the server, never by its name. Every step
+    is written before and after it is taken and is on the disk then. An image tried again gets another entry;
+    nothing is overwritten. A file that is damaged is renamed (`.damaged-…`) with a warning, and a new one
+    begun; a file that is another program's is left alone.
+
+    Parameters
+    ----------
+    path
+        The file, on a local disk; by default `ledger.sqlite` in the user's state folder.
+    lease_s
+        Seconds after which an image that a process had in hand is free for others, if the process died;
+        above 0.
+    clock
+        Seconds since the epoch.
+
+    Raises
+    ------
+    InputError
+        The lease is none.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        lease_s: float = DEFAULTS.lease_s,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._set_up(
+            state_dir() / "ledger.sqlite" if path is None else Path(path), lease_s=lease_s, clock=clock
+        )
+
+    @classmethod
+    def in_memory(cls) -> Self:
+        """Return a ledger that is gone with the process."""
+        ledger = cls.__new__(cls)
+        ledger._set_up(None, lease_s=DEFAULTS.lease_s, clock=time.time)
+        return ledger
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.path or 'in memory'}>"
+
+    @property
+    def path(self) -> Path | None:
+        """The file; `None` if it is in memory."""
+        return self._file.path
+
+    def holder(self) -> Holder:
+        """Return somebody who works on images, to be used as a context manager."""
+        return Holder(self._file, lease_s=self._lease_s, clock=self._clock)
+
+    def entry(self, key: Key) -> Entry | None:
+        """Return the last attempt to solve an image; `None` if it is not known.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be read.
+        """
+
+        def step(connection: sqlite3.Connection) -> Entry | None:
+            image = connection.execute(IMAGE, key_values(key)).fetchone()
+            return latest(connection, image["id"]) if image else None
+
+        return self._file.transact(step)
+
+    def entries(self) -> Iterator[tuple[Entry, tuple[str, ...]]]:
+        """Yield the last attempt of each image in the order they came to be known.
+
+        Yields
+        ------
+        entry : Entry
+            The attempt.
+        names : tuple of str
+            The paths the image was given under.
+        """
+        last = 0
+        while found := self._file.transact(partial(_next, after=last)):
+            last, entry, names = found
+            yield entry, names
+
+    def close(self) -> None:
+        """Give the file back; the next use opens it again."""
+        self._file.close()
+
+    def _set_up(self, path: Path | None, *, lease_s: float, clock: Callable[[], float]) -> None:
+        if not lease_s > 0:
+            raise InputError(f"lease_s={lease_s!r} is not allowed: give seconds above 0.")
+        self._lease_s = lease_s
+        self._clock = clock
+        self._file = LedgerFile(path, lock_wait_s=DEFAULTS.ledger_lock_s)
+
+
+def _next(connection: sqlite3.Connection, *, after: int) -> tuple[int, Entry, tuple[str, ...]] | None:
+    query = f"{ENTRY} WHERE image > ? ORDER BY image, attempt DESC LIMIT 1"
+    found = connection.execute(query, (after,)).fetchone()
+    if found is None:
+        return None
+    names = connection.execute("SELECT name FROM names WHERE image = ? ORDER BY name", (found["image"],))
+    return found["image"], entry_of(found), tuple(name for (name,) in names)
