@@ -34,6 +34,7 @@ SCHEMAS = (
         id INTEGER PRIMARY KEY AUTOINCREMENT, job_id INTEGER NOT NULL UNIQUE REFERENCES jobs,
         calibration TEXT NOT NULL, annotations TEXT NOT NULL, wcs BLOB NOT NULL);
     """,
+    "ALTER TABLE calibrations ADD COLUMN stars TEXT NOT NULL DEFAULT '[]';",
 )
 """`user_version` of the file is the number of these that were applied."""
 

@@ -42,6 +42,27 @@ class SolveTask:
 
 
 @attrs.frozen
+class MakeTask:
+    """A result file to be made of what is known of a job.
+
+    Parameters
+    ----------
+    product
+        Its name in the address.
+    wcs, stars, annotations
+        Of the solution, as `Solved` has them; the WCS in base64. Nothing before there is one.
+    """
+
+    product: str
+    sha1: str
+    field: str
+    options: dict[str, Any]
+    wcs: str | None
+    stars: list[list[float]]
+    annotations: list[dict[str, Any]]
+
+
+@attrs.frozen
 class FoundImage:
     """An image found in a submission; `field` names the file of its sources."""
 
@@ -52,11 +73,18 @@ class FoundImage:
 
 @attrs.frozen
 class Solved:
-    """What is kept of a solution, in nova's shapes."""
+    """What is kept of a solution, in nova's shapes.
+
+    Parameters
+    ----------
+    stars
+        The stars it rests on: x, y (pixels, first is 1), right ascension and declination (degrees) of each.
+    """
 
     calibration: dict[str, float]
     annotations: list[dict[str, Any]]
     wcs: bytes
+    stars: list[list[float]] = attrs.field(factory=list)
 
 
 def _now() -> str:
@@ -154,8 +182,15 @@ class Queue:
         with self._database.transaction() as connection:
             connection.execute("UPDATE jobs SET status = 'success' WHERE id = ?", (job_id,))
             connection.execute(
-                "INSERT INTO calibrations (job_id, calibration, annotations, wcs) VALUES (?, ?, ?, ?)",
-                (job_id, json.dumps(solution.calibration), json.dumps(solution.annotations), solution.wcs),
+                "INSERT INTO calibrations (job_id, calibration, annotations, wcs, stars)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (
+                    job_id,
+                    json.dumps(solution.calibration),
+                    json.dumps(solution.annotations),
+                    solution.wcs,
+                    json.dumps(solution.stars),
+                ),
             )
         _log.info("job %d: success", job_id)
 

@@ -1,12 +1,17 @@
 """What the API tells about submissions and jobs, in nova's shapes."""
 
+import base64
 import json
 from typing import Any
 
 from .database import Database
+from .queue import MakeTask
 
 _INFO_CALIBRATION = ("ra", "dec", "radius", "pixscale", "orientation", "parity")
 """`jobs/ID/info` tells less of a calibration than `jobs/ID/calibration`."""
+
+
+ENDED = ("success", "failure")
 
 
 class Records:
@@ -100,6 +105,40 @@ class Records:
         """Return the WCS file of a solved job."""
         row = self._database.row("SELECT wcs FROM calibrations WHERE job_id = ?", job_id)
         return None if row is None else bytes(row["wcs"])
+
+    def material(self, job_id: int, product: str) -> MakeTask:
+        """Return all there is to make a result file of a job of."""
+        row = self._database.row(
+            "SELECT images.sha1, field, options, wcs, stars, annotations FROM jobs"
+            " JOIN images ON images.id = image_id JOIN submissions ON submissions.id = submission_id"
+            " LEFT JOIN calibrations ON job_id = jobs.id WHERE jobs.id = ?",
+            job_id,
+        )
+        if row is None:
+            raise KeyError(job_id)
+        return MakeTask(
+            product=product,
+            sha1=row["sha1"],
+            field=row["field"],
+            options=json.loads(row["options"]),
+            wcs=None if row["wcs"] is None else base64.b64encode(row["wcs"]).decode(),
+            stars=json.loads(row["stars"] or "[]"),
+            annotations=json.loads(row["annotations"] or "[]"),
+        )
+
+    def log(self, job_id: int) -> str:
+        """Return what is told about the solve of a job; nothing before it ended."""
+        row = self._database.row(
+            "SELECT status, reason, filename, wcs FROM jobs JOIN images ON images.id = image_id"
+            " LEFT JOIN calibrations ON job_id = jobs.id WHERE jobs.id = ?",
+            job_id,
+        )
+        if row is None or row["status"] not in ENDED:
+            return ""
+        cards = [row["wcs"][at : at + 80].decode("ascii") for at in range(0, len(row["wcs"] or b""), 80)]
+        notes = [card[8:].strip() for card in cards if card.startswith("COMMENT ")]
+        outcome = " ".join(filter(None, [row["status"], row["reason"] and f"({row['reason']})"]))
+        return "\n".join([f"Job {job_id}: {row['filename']}", *notes, outcome, ""])
 
     def tags(self, job_id: int) -> list[str]:
         """Return the names of the objects in the image of a job; none before it is solved."""

@@ -1,11 +1,57 @@
 """The result files of a job."""
 
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import attrs
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from .api import known_job, service_of
-from .wire import PageError, fits_reply
+from .making import NotMade
+from .records import ENDED
+from .wire import PageError, fits_reply, page
+
+COOKIE = "NovaAstrometrySession"
+"""Whoever is logged in at nova's web page has it, and counts as human."""
+
+CHUNK_BYTES = 1 << 18
+
+
+@attrs.frozen(kw_only=True)
+class Product:
+    """A file made on demand.
+
+    Parameters
+    ----------
+    filename
+        Under which it is offered for download; None to show it.
+    human
+        nova gives it only to requests that look like a reader's: with a Referer, an empty one too.
+    states
+        Of a job that has it.
+    failure
+        What nova says, as a page of status 200, when the job has none; None for a failure of status 500.
+    """
+
+    media_type: str = "application/fits"
+    filename: str | None = None
+    human: bool = False
+    states: tuple[str, ...] = ("success",)
+    failure: str | None = None
+
+
+PRODUCTS = {
+    "axy_file": Product(filename="axy.fits", states=ENDED),
+    "rdls_file": Product(filename="rdls.fits"),
+    "image_rd_file": Product(filename="image-radec.fits", failure="wcs-xy2rd failed"),
+    "corr_file": Product(filename="corr.fits", human=True),
+    "new_fits_file": Product(filename="new-image.fits", human=True, failure="plot failed"),
+}
 
 
 def wcs_file(request: Request) -> Response:
@@ -17,4 +63,78 @@ def wcs_file(request: Request) -> Response:
     return fits_reply(wcs, filename="wcs.fits")
 
 
-ROUTES = [Route(f"/wcs_file/{{id}}{slash}", wcs_file, methods=["GET", "HEAD"]) for slash in ("", "/")]
+def job_log(request: Request) -> Response:
+    """Tell how the solve of a job went."""
+    log = service_of(request).records.log(known_job(request))
+    return Response(log, headers={"content-type": "text/plain"})
+
+
+def kml_file(_request: Request) -> Response:
+    """Say what nova says too, whatever the job."""
+    return page("KML", "KML files are not made here.")
+
+
+def ask_human(_request: Request) -> Response:
+    """Ask the reader back: clients that send no Referer end here."""
+    return page("Are you human?", "Go back, and follow the link again; programs send a Referer header.")
+
+
+async def product_file(request: Request, *, name: str) -> Response:
+    """Make a file and send it."""
+    product, service = PRODUCTS[name], service_of(request)
+    if product.human and "referer" not in request.headers and COOKIE not in request.cookies:
+        return _to_ask_human(request)
+    job_id = await run_in_threadpool(known_job, request)
+    if await run_in_threadpool(service.records.status, job_id) not in product.states:
+        return _failure(product, f"job {job_id} has no {name}")
+    task = await run_in_threadpool(service.records.material, job_id, name)
+    try:
+        made = await service.maker.make(task)
+    except NotMade as error:
+        return _failure(product, str(error))
+    return _sent(made, product)
+
+
+def _to_ask_human(request: Request) -> Response:
+    headers = {"location": f"/ask_human?next={request.url.path}"}
+    return Response(status_code=302, headers=headers, media_type="text/html")
+
+
+def _failure(product: Product, reason: str) -> Response:
+    if product.failure is None:
+        raise PageError(500, reason)
+    return page(product.failure, reason)
+
+
+def _sent(made: Path, product: Product) -> Response:
+    """Return a reply of this file, which has no name any more: it is gone when the reply has ended."""
+    file = made.open("rb")
+    made.unlink()
+
+    def content() -> Iterator[bytes]:
+        with file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+
+    headers = {"content-length": str(os.fstat(file.fileno()).st_size)}
+    if product.filename:
+        headers["content-disposition"] = f"attachment; filename={product.filename}"
+    return StreamingResponse(content(), headers=headers, media_type=product.media_type)
+
+
+Endpoint = Callable[[Request], Response | Awaitable[Response]]
+
+ENDPOINTS: dict[str, Endpoint] = {
+    "wcs_file/{id}": wcs_file,
+    "joblog/{id}": job_log,
+    "joblog2/{id}": job_log,
+    "kml_file/{id}": kml_file,
+    "ask_human": ask_human,
+    **{f"{name}/{{id}}": partial(product_file, name=name) for name in PRODUCTS},
+}
+
+ROUTES = [
+    Route(f"/{path}{slash}", endpoint, methods=["GET", "HEAD"])
+    for path, endpoint in ENDPOINTS.items()
+    for slash in ("", "/")
+]

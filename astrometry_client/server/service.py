@@ -12,6 +12,7 @@ from astrometry_client.errors import InputError
 from .accounts import Accounts
 from .database import Database
 from .files import FileStore
+from .making import Maker
 from .queue import Queue
 from .records import Records
 from .settings import ServerSettings
@@ -36,6 +37,7 @@ class Service:
         self.records = Records(self._database)
         self._queue = Queue(self._database)
         self._pool = Pool(self._queue, settings)
+        self.maker = Maker(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def submit(self, user_id: int, *, sha1: str | None, filename: str, options: dict[str, Any]) -> int:
@@ -51,7 +53,7 @@ class Service:
         self.files.sweep()
         self._queue.recover()
         self._loop = asyncio.get_running_loop()
-        async with self._pool.working():
+        async with self._pool.working(), self.maker.working():
             yield
 
     def close(self) -> None:

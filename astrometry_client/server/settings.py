@@ -59,6 +59,9 @@ class ServerSettings:
     read_timeout_s: float = 600.0
     """Longest reading of one submission; an archive may hold hundreds of images, of half a second each."""
 
+    make_timeout_s: float = 60.0
+    """Longest making of one result file; pictures of 100 megapixels take about ten seconds."""
+
     memory_bytes: int = 4096 * MIB
     """Address space of one worker process; an image of 100 megapixels needs about a third of it."""
 
@@ -82,6 +85,7 @@ class ServerSettings:
             "workers",
             "solve_timeout_s",
             "read_timeout_s",
+            "make_timeout_s",
             "memory_bytes",
             "upload_bytes",
             "session_s",
@@ -98,3 +102,8 @@ class ServerSettings:
     def files_dir(self) -> Path:
         """Return the folder of uploaded files."""
         return self.data_dir / "files"
+
+    @property
+    def made_dir(self) -> Path:
+        """Return the folder of result files on their way to who asked for them."""
+        return self.data_dir / "made"

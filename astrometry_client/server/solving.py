@@ -2,6 +2,8 @@
 
 import base64
 import io
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from .engine.source_lists import field_of
 from .files import FileStore
 from .hints import HintsError, make_hints
 from .options import LISTED
-from .queue import FoundImage, ReadTask, SolveTask
+from .products import PRODUCTS, Material
+from .queue import FoundImage, MakeTask, ReadTask, SolveTask
 from .settings import ServerSettings
 
 Json = dict[str, Any]
@@ -53,7 +56,27 @@ class Solving:
             "calibration": match.calibration,
             "annotations": annotations(match.wcs_file, width_px=field.width_px, height_px=field.height_px),
             "wcs": base64.b64encode(match.wcs_file).decode(),
+            "stars": match.stars.tolist(),
         }
+
+    def make(self, task: MakeTask) -> Json:
+        """Return the path of a result file made anew, or why it cannot be made."""
+        material = Material(
+            path=self.files.path(task.sha1),
+            listed=bool(task.options.get(LISTED)),
+            field=self._load(task.field),
+            wcs_file=None if task.wcs is None else base64.b64decode(task.wcs),
+            stars=np.array(task.stars, dtype=np.float64).reshape(-1, 4),
+            annotations=task.annotations,
+        )
+        try:
+            content = PRODUCTS[task.product](material)
+        except ImageError as error:
+            return {"reason": str(error)}
+        handle, name = tempfile.mkstemp(dir=self.settings.made_dir)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        return {"made": name}
 
     def _images(self, task: ReadTask) -> list[FoundImage]:
         if task.sha1 is None:
@@ -80,7 +103,7 @@ class Solving:
 
     def _found(self, sha1: str, filename: str, field: Field) -> FoundImage:
         packed = io.BytesIO()
-        np.savez(packed, **attrs.asdict(field))
+        np.savez(packed, **attrs.asdict(field, filter=lambda _, value: value is not None))
         return FoundImage(sha1, filename, self.files.store(packed.getvalue()).sha1)
 
     def _load(self, sha1: str) -> Field:

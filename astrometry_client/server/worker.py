@@ -83,10 +83,12 @@ def get_ready(settings: ServerSettings) -> "Solving":
 
 def answer(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:
     """Return the reply to a task."""
-    from .queue import ReadTask, SolveTask
+    from .queue import MakeTask, ReadTask, SolveTask
 
     if "read" in task:
         return solving.read(ReadTask(**task["read"]))
+    if "make" in task:
+        return solving.make(MakeTask(**task["make"]))
     return solving.solve(SolveTask(**task["solve"]))
 
 

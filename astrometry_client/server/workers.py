@@ -10,17 +10,22 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import attrs
 
 from astrometry_client.errors import InputError
 
-from .queue import FoundImage, Queue, ReadTask, Solved, SolveTask
+from .queue import FoundImage, MakeTask, Queue, ReadTask, Solved, SolveTask
 from .settings import ServerSettings
 
 _T = TypeVar("_T")
-Result = list[FoundImage] | Solved | str
+Result = list[FoundImage] | Solved | Path | str
+
+KINDS = {ReadTask: "read", SolveTask: "solve", MakeTask: "make"}
+"""What a task is called on its way to a worker."""
+
 _log = logging.getLogger(__name__)
 
 REPLY_BYTES = 64 << 20
@@ -72,7 +77,7 @@ class Worker:
             await self.stop()
             raise InputError(hello["refused"])
 
-    async def do(self, task: ReadTask | SolveTask) -> Result:
+    async def do(self, task: ReadTask | SolveTask | MakeTask) -> Result:
         """Return what the process found out, or in words why nothing.
 
         Raises
@@ -82,14 +87,13 @@ class Worker:
         TimeoutError
             It took longer than its limit, and was stopped.
         """
-        kind = "read" if isinstance(task, ReadTask) else "solve"
         async with asyncio.timeout(self.limit_s(task)):
-            return _understand(await self._ask({kind: attrs.asdict(task)}))
+            return _understand(await self._ask({KINDS[type(task)]: attrs.asdict(task)}))
 
-    def limit_s(self, task: ReadTask | SolveTask) -> float:
+    def limit_s(self, task: ReadTask | SolveTask | MakeTask) -> float:
         """Return how long this task may take."""
-        reading = isinstance(task, ReadTask)
-        return self._settings.read_timeout_s if reading else self._settings.solve_timeout_s
+        limit: float = getattr(self._settings, f"{KINDS[type(task)]}_timeout_s")
+        return limit
 
     async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send one message and return the answer; without one the process is stopped."""
@@ -130,7 +134,10 @@ def _understand(reply: dict[str, Any]) -> Result:
         if "images" in reply:
             return [FoundImage(**image) for image in reply["images"]]
         if "wcs" in reply:
-            return Solved(reply["calibration"], reply["annotations"], base64.b64decode(reply["wcs"]))
+            wcs = base64.b64decode(reply["wcs"])
+            return Solved(reply["calibration"], reply["annotations"], wcs, reply["stars"])
+        if "made" in reply:
+            return Path(reply["made"])
         return str(reply["reason"])
     except (KeyError, TypeError, ValueError) as error:
         raise WorkerDied(f"the worker cannot be understood ({error!r})") from error

@@ -50,7 +50,7 @@ def find_sources(image: Pixelmap, *, downsample_factor: float = 1.0) -> Field:
     height, width = image.values.shape
     factor = max(1, round(downsample_factor), math.ceil(max(height, width) / LONGEST_SIDE_PX))
     values, unusable = _binned(image.values, factor), _binned(image.unusable, factor) > 0
-    found = _detect(values, unusable)
+    found, sky = _detect(values, unusable)
     kept = found[_is_star(found)] if len(found) else found
     x, y = (kept["x"] + 0.5) * factor + 0.5, (kept["y"] + 0.5) * factor + 0.5
     order = _spread(x, y, flux=kept["flux"], size_px=(width, height))
@@ -61,7 +61,14 @@ def find_sources(image: Pixelmap, *, downsample_factor: float = 1.0) -> Field:
         y=y[order],
         flux=kept["flux"][order].astype(np.float64),
         top_down=image.top_down,
+        background=_levels(sky, kept[order]),
     )
+
+
+def _levels(sky: NDArray[np.float32], found: NDArray[np.void]) -> Floats:
+    """Return the sky under each source."""
+    row, column = (np.rint(found[axis]).astype(int) for axis in ("y", "x"))
+    return np.asarray(sky[row, column], dtype=np.float64)
 
 
 def _binned(values: NDArray[np.generic], factor: int) -> NDArray[np.float32]:
@@ -72,17 +79,21 @@ def _binned(values: NDArray[np.generic], factor: int) -> NDArray[np.float32]:
     return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))
 
 
-def _detect(values: NDArray[np.float32], unusable: NDArray[np.bool_]) -> NDArray[np.void]:
+def _detect(
+    values: NDArray[np.float32], unusable: NDArray[np.bool_]
+) -> tuple[NDArray[np.void], NDArray[np.float32]]:
+    """Return what stands out from the sky, and the sky."""
     background = sep.Background(values, mask=unusable, bw=64, bh=64)
-    flat = values - background.back()
+    sky = np.asarray(background.back())
+    flat = values - sky
     found: NDArray[np.void] = np.empty(0, dtype=[("x", "f8"), ("y", "f8"), ("flux", "f8")])
     if not background.globalrms > 0:
-        return found
+        return found, sky
     for threshold in THRESHOLDS:
         found = _extract(flat, unusable, limit=threshold * background.globalrms)
         if len(found) >= FEW_SOURCES:
             break
-    return found
+    return found, sky
 
 
 def _extract(flat: NDArray[np.float32], unusable: NDArray[np.bool_], *, limit: float) -> NDArray[np.void]:

@@ -100,6 +100,8 @@ class Field:
         Pixels; the centre of the first pixel is 1, y grows with the rows as they lie in the file.
     flux
         Any unit, only the order matters.
+    background
+        Level of the sky under each source, in the unit of the pixels; `None` for a list of sources.
     top_down
         The first row is drawn on top, as in JPEG and PNG. Changes the sense of nova's orientation only.
     """
@@ -110,6 +112,7 @@ class Field:
     y: Floats
     flux: Floats
     top_down: bool = False
+    background: Floats | None = None
 
 
 @attrs.frozen(kw_only=True, eq=False)
