@@ -3,7 +3,6 @@
 import io
 import re
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from .engine.images import PLAIN_MODES, is_fits, open_fits, unpack
+from .engine.images import PLAIN_MODES, is_fits, open_fits
 
 _OLD_WCS = re.compile(
     r"(CTYPE|CRVAL|CRPIX|CUNIT|CDELT|CROTA|CNAME)[12]|(CD|PC)\d+_\d+|PV\d_\d+|(A|B|AP|BP)_(ORDER|DMAX|\d_\d)"
@@ -22,45 +21,34 @@ _OLD_WCS = re.compile(
 _STRUCTURE = ("SIMPLE", "BITPIX", "NAXIS", "EXTEND")
 
 
-def picture_with_wcs(path: Path, wcs_file: bytes) -> fits.PrimaryHDU | None:
-    """Return the image in this file with the solution in its header; None if it is a list of sources."""
-    data = unpack(path)
-    picture = _from_fits(data) if is_fits(data) else _from_picture(data)
-    if picture is not None:
-        solution = fits.Header.fromstring(wcs_file.decode("ascii"))
-        picture.header.extend(
-            (card for card in solution.cards if card.keyword not in _STRUCTURE), unique=False, update=False
-        )
+def picture_with_wcs(image: bytes, solution: fits.Header) -> fits.PrimaryHDU:
+    """Return the image in this file with the solution in its header."""
+    picture = _from_fits(image) if is_fits(image) else _from_picture(image)
+    cards = (card for card in solution.cards if card.keyword not in _STRUCTURE)
+    picture.header.extend(cards, unique=False, update=False)
     return picture
 
 
-def _from_fits(data: bytes) -> fits.PrimaryHDU | None:
-    with open_fits(data) as hdus:
-        for hdu in hdus:
-            if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
-                pixels, header = np.array(hdu.data), hdu.header.copy()
-                break
-        else:
-            return None
+def _from_fits(image: bytes) -> fits.PrimaryHDU:
+    with open_fits(image) as hdus:
+        hdu = next(hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2)
+        pixels, header = np.array(hdu.data), hdu.header.copy()
     for keyword in [name for name in header if _OLD_WCS.fullmatch(name)]:
         header.remove(keyword, ignore_missing=True, remove_all=True)
     return fits.PrimaryHDU(data=pixels, header=header)
 
 
-def _from_picture(data: bytes) -> fits.PrimaryHDU | None:
-    try:
-        pixels = picture_pixels(data)
-    except OSError:
-        return None  # the image was read before it was solved, so this is a list in text
+def _from_picture(image: bytes) -> fits.PrimaryHDU:
+    pixels = picture_pixels(image)
     hdu = fits.PrimaryHDU(data=pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels)
     if pixels.ndim == 3:
         hdu.header["CTYPE3"] = ("RGB", "the planes are colours")
     return hdu
 
 
-def picture_pixels(data: bytes) -> NDArray[Any]:
+def picture_pixels(image: bytes) -> NDArray[Any]:
     """Return rows and columns of a picture, with its three colours if it has any; row 0 is drawn on top."""
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as picture:
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(image)) as picture:
         if picture.mode == "LA":
             return np.asarray(picture.convert("L"))
         return np.asarray(picture if picture.mode in PLAIN_MODES else picture.convert("RGB"))

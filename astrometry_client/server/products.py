@@ -2,53 +2,18 @@
 
 import io
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import attrs
 import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from .engine import Field, ImageError
-from .engine.header import read_wcs_file
+from . import pictures
+from .engine import Field
 from .engine.values import Floats
-from .engine.wcs import Wcs
+from .material import Material
 from .new_fits import picture_with_wcs
-
-
-@attrs.frozen(kw_only=True, eq=False)
-class Material:
-    """What is kept of a job.
-
-    Parameters
-    ----------
-    path
-        The uploaded file.
-    listed
-        It holds the lists of sources that came instead of an image.
-    wcs_file, stars, annotations
-        Of the solution, if there is one; `stars` as of `Match`.
-    """
-
-    path: Path
-    listed: bool
-    field: Field
-    wcs_file: bytes | None
-    stars: Floats
-    annotations: list[dict[str, Any]]
-
-    @property
-    def solution(self) -> bytes:
-        """The WCS file; without one `ImageError`."""
-        if self.wcs_file is None:
-            raise ImageError("the image is not solved")
-        return self.wcs_file
-
-    @property
-    def wcs(self) -> Wcs:
-        """The solution."""
-        return read_wcs_file(self.solution)[0]
 
 
 def axy(material: Material) -> bytes:
@@ -90,11 +55,10 @@ def corr(material: Material) -> bytes:
 
 def new_fits(material: Material) -> bytes:
     """Return the image as a FITS file with the solution in its header; a list of sources as such."""
-    picture = None if material.listed else picture_with_wcs(material.path, material.solution)
-    if picture is not None:
-        return _written(fits.HDUList([picture]))
-    header = fits.Header.fromstring(material.solution.decode("ascii"))
-    return _file(_sources(material.field), header=header)
+    solution, image = fits.Header.fromstring(material.solution.decode("ascii")), material.image()
+    if image is None:
+        return _file(_sources(material.field), header=solution)
+    return _written(fits.HDUList([picture_with_wcs(image, solution)]))
 
 
 def _rows(field: Field, xy: Floats) -> NDArray[np.intp]:
@@ -152,4 +116,10 @@ PRODUCTS: dict[str, Callable[[Material], bytes]] = {
     "rdls_file": rdls,
     "corr_file": corr,
     "new_fits_file": new_fits,
+    "annotated_display": pictures.annotated,
+    "annotated_full": partial(pictures.annotated, full=True),
+    "red_green_image_display": pictures.red_green,
+    "red_green_image_full": partial(pictures.red_green, full=True),
+    "extraction_image_display": pictures.extraction,
+    "extraction_image_full": partial(pictures.extraction, full=True),
 }

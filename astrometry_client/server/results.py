@@ -45,12 +45,18 @@ class Product:
     failure: str | None = None
 
 
+SIZES = ("display", "full")
+ANY = ("processing", "solving", *ENDED)
+
 PRODUCTS = {
     "axy_file": Product(filename="axy.fits", states=ENDED),
     "rdls_file": Product(filename="rdls.fits"),
     "image_rd_file": Product(filename="image-radec.fits", failure="wcs-xy2rd failed"),
     "corr_file": Product(filename="corr.fits", human=True),
     "new_fits_file": Product(filename="new-image.fits", human=True, failure="plot failed"),
+    **{f"annotated_{size}": Product(media_type="image/jpeg", human=True) for size in SIZES},
+    **{f"red_green_image_{size}": Product(media_type="image/png", human=True) for size in SIZES},
+    **{f"extraction_image_{size}": Product(media_type="image/png", human=True, states=ANY) for size in SIZES},
 }
 
 

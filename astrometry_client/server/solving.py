@@ -16,8 +16,9 @@ from .engine import Engine, Field, Hints, ImageError, read_field
 from .engine.source_lists import field_of
 from .files import FileStore
 from .hints import HintsError, make_hints
+from .material import Material
 from .options import LISTED
-from .products import PRODUCTS, Material
+from .products import PRODUCTS
 from .queue import FoundImage, MakeTask, ReadTask, SolveTask
 from .settings import ServerSettings
 

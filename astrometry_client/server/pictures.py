@@ -1,0 +1,136 @@
+"""The pictures of a job: its image with circles round sources, stars and named objects."""
+
+import io
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .engine.images import is_fits, read_pixels
+from .engine.values import Floats
+from .material import Material
+from .new_fits import picture_pixels
+
+DISPLAY_WIDTH_PX = 640
+"""Width of a picture on nova's pages; a narrower image keeps its own (recorded replies, 2026-11)."""
+
+LONGEST_SIDE_PX = 10_000
+"""No picture is larger, whatever size a list of sources claims."""
+
+RED, GREEN, YELLOW = (255, 60, 60), (60, 220, 60), (255, 220, 80)
+
+SOURCE_RADIUS_PX, STAR_RADIUS_PX, NAMED_RADIUS_PX = 5.0, 8.0, 10.0
+"""Radii of the circles; those of stars lie around those of sources."""
+
+FONT_PX = 12
+
+BLACK_PERCENT, WHITE_PERCENT = 25.0, 99.7
+"""Percentiles of a deep image that are drawn black and white: the sky is dark, stars stand out."""
+
+
+class Canvas:
+    """The image of a job, ready to be drawn on; black if a list of sources was uploaded.
+
+    Parameters
+    ----------
+    full
+        In its own size, unless that is enormous.
+    """
+
+    def __init__(self, material: Material, *, full: bool) -> None:
+        image, field = material.image(), material.field
+        self._upside_down = image is not None and is_fits(image)
+        self._height_px = field.height_px
+        widest = LONGEST_SIDE_PX if full else DISPLAY_WIDTH_PX
+        self._scale = min(1.0, widest / field.width_px, LONGEST_SIDE_PX / field.height_px)
+        width, height = (max(1, round(side * self._scale)) for side in (field.width_px, field.height_px))
+        if image is None:
+            self._picture = Image.new("RGB", (width, height))
+        else:
+            shown = Image.fromarray(_shown(image))
+            self._picture = shown.resize((width, height), Image.Resampling.BOX).convert("RGB")
+        self._draw = ImageDraw.Draw(self._picture)
+
+    def circles(self, xy: Floats, *, radius_px: float, colour: tuple[int, int, int]) -> None:
+        """Draw circles round these pixels of the image; the first pixel is 1."""
+        for x, y in self._places(xy):
+            box = (x - radius_px, y - radius_px, x + radius_px, y + radius_px)
+            self._draw.ellipse(box, outline=colour, width=1)
+
+    def labels(self, xy: Floats, names: Iterable[str], *, colour: tuple[int, int, int]) -> None:
+        """Write names beside these pixels of the image, within the picture."""
+        font = ImageFont.load_default(size=FONT_PX)
+        for (x, y), name in zip(self._places(xy), names, strict=True):
+            length = self._draw.textlength(name, font=font)
+            left = x + NAMED_RADIUS_PX + 2.0
+            if left + length > self._picture.width:
+                left = x - NAMED_RADIUS_PX - 2.0 - length
+            top = min(max(y - FONT_PX / 2.0, 0.0), self._picture.height - FONT_PX - 2.0)
+            self._draw.text((max(left, 0.0), top), name, fill=colour, font=font)
+
+    def _places(self, xy: Floats) -> Floats:
+        """Return where these pixels are drawn."""
+        x, y = xy.T - 0.5
+        return np.column_stack([x, self._height_px - y if self._upside_down else y]) * self._scale
+
+    def written(self, kind: str, **options: int) -> bytes:
+        """Return the picture as a file; `options` are those of PIL."""
+        out = io.BytesIO()
+        self._picture.save(out, kind, **options)
+        return out.getvalue()
+
+
+def _shown(image: bytes) -> NDArray[np.uint8]:
+    """Return an image in the brightness of a screen, its top row first."""
+    if is_fits(image):
+        return _stretched(read_pixels(image, name="image").values[::-1])
+    pixels = picture_pixels(image)
+    return pixels if pixels.dtype == np.uint8 else _stretched(pixels)
+
+
+def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
+    thinned = values[:: 1 + values.shape[0] // 1000, :: 1 + values.shape[1] // 1000]
+    black, white = np.percentile(thinned, (BLACK_PERCENT, WHITE_PERCENT))
+    part = (values.astype(np.float32) - black) / max(white - black, np.finfo(np.float32).tiny)
+    return np.asarray(np.clip(part, 0.0, 1.0) * 255.0, dtype=np.uint8)
+
+
+def extraction(material: Material, *, full: bool = False) -> bytes:
+    """Return the image with its sources in red, PNG."""
+    canvas = Canvas(material, full=full)
+    canvas.circles(_sources(material), radius_px=SOURCE_RADIUS_PX, colour=RED)
+    return canvas.written("PNG")
+
+
+def red_green(material: Material, *, full: bool = False) -> bytes:
+    """Return the image with its sources in red, the catalogue's stars in green, PNG."""
+    canvas = Canvas(material, full=full)
+    canvas.circles(_sources(material), radius_px=SOURCE_RADIUS_PX, colour=RED)
+    stars = material.wcs.to_pixels(material.stars[:, 2:])
+    canvas.circles(stars, radius_px=STAR_RADIUS_PX, colour=GREEN)
+    return canvas.written("PNG")
+
+
+def annotated(material: Material, *, full: bool = False) -> bytes:
+    """Return the image with the names of its stars, JPEG."""
+    canvas, notes = Canvas(material, full=full), material.annotations
+    xy = np.array([(note["pixelx"], note["pixely"]) for note in notes], dtype=np.float64).reshape(-1, 2)
+    canvas.circles(xy, radius_px=NAMED_RADIUS_PX, colour=GREEN)
+    canvas.labels(xy, [_readable(note["names"][-1]) for note in notes], colour=YELLOW)
+    # Every pixel its own colour: thin lines would turn grey.
+    return canvas.written("JPEG", quality=90, subsampling=0)
+
+
+def _sources(material: Material) -> Floats:
+    return np.column_stack([material.field.x, material.field.y])
+
+
+def _readable(name: str) -> str:
+    """Return a name without its second, in letters every font has: Greek ones are spelled out."""
+    return "".join(
+        unicodedata.name(letter).rpartition(" ")[2].lower() if "\u0370" <= letter <= "\u03ff" else letter
+        for letter in name.partition(" / ")[0]
+    )
