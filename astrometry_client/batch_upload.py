@@ -1,20 +1,27 @@
 """Several uploads at once, each result under the name it belongs to."""
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
 from typing import TypeVar
 
-from astrometry_client.errors import SolveTimeout, SubmissionFailed
+from astrometry_client import flow
+from astrometry_client.driver import pace_of
+from astrometry_client.errors import AstrometryError, SolveTimeout
 from astrometry_client.job import Job
+from astrometry_client.scheduler import drive_many
+from astrometry_client.session import ClientSession
 from astrometry_client.submission import Submission
 from astrometry_client.uploads import Upload
 
 Name = TypeVar("Name")
+Ends = tuple[Job | Submission, ...]
 
 
 def ended_jobs(
-    uploads: Iterable[tuple[Upload, Name]], *, workers: int, timeout_s: float | None
+    uploads: Iterable[tuple[Upload, Name]],
+    client_session: ClientSession | None,
+    *,
+    workers: int,
+    timeout_s: float | None,
 ) -> Iterator[tuple[Job | Submission, Name]]:
     """Upload, several at once, and yield the jobs as they end.
 
@@ -22,6 +29,8 @@ def ended_jobs(
     ----------
     uploads
         Each with what its results are yielded with.
+    client_session
+        Makes the requests; by default each thread's own.
     workers
         Uploads in work at once.
     timeout_s
@@ -34,33 +43,32 @@ def ended_jobs(
     name
         What came with the upload.
     """
-    waiting = iter(uploads)
-    names: dict[Future[tuple[Job | Submission, ...]], Name] = {}
-    failed: BaseException | None = None
-    pool = ThreadPoolExecutor(workers)
-    try:
-        while True:
-            free = workers - len(names) if failed is None else 0
-            names |= {pool.submit(_ended, upload, timeout_s): name for upload, name in islice(waiting, free)}
-            if not names:
-                break
-            done, _ = wait(names, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = names.pop(future)
-                failed = failed or future.exception()
-                if future.exception() is None:
-                    yield from ((result, name) for result in future.result())
-    finally:
-        # Who stops listening early does not wait for what is under way.
-        pool.shutdown(wait=False)
+    failed: AstrometryError | None = None
+
+    def flows() -> Iterator[tuple[Name, flow.Steps[Ends]]]:
+        for upload, name in uploads:
+            if failed is not None:
+                return
+            polling = pace_of(upload.session.base_url, timeout_s=timeout_s)
+            yield name, _ended(upload, polling)
+
+    for name, end in drive_many(flows(), client_session, most=workers):
+        if isinstance(end, AstrometryError):
+            failed = failed or end
+        else:
+            yield from ((result, name) for result in end)
     if failed is not None:
         raise failed
 
 
-def _ended(upload: Upload, timeout_s: float | None) -> tuple[Job | Submission, ...]:
-    submission = upload.submit()
+def _ended(upload: Upload, polling: flow.Polling) -> flow.Steps[Ends]:
+    receipt = yield flow.Make(upload.request(), "uploading")
+    submission = Submission(receipt.submission_id, session=upload.session)
     try:
-        submission.until_done(timeout=timeout_s)
-    except (SubmissionFailed, SolveTimeout):
+        ended = yield from flow.wait_for_jobs(
+            submission.id, server=submission.session.base_url, polling=polling
+        )
+    except SolveTimeout:
         return (submission,)
-    return submission.jobs
+    submission._take_note(ended.status, ended.states)
+    return (submission,) if ended.status.failed else submission.jobs

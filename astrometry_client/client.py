@@ -240,7 +240,7 @@ class Client:
         if workers < 1:
             raise InputError(f"workers={workers!r} is not allowed: give 1 or more.")
         uploads = [(self._file(image, settings), image) for image in images]
-        return ended_jobs(uploads, workers=workers, timeout_s=timeout_s)
+        return ended_jobs(uploads, self.session.client_session, workers=workers, timeout_s=timeout_s)
 
     def calibrate_file_wcs(
         self,

@@ -96,7 +96,7 @@ def cache_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Return the folder of shared logins and the ledger: `ASTROMETRY_STATE_DIR`, else the user's state folder."""
+    """Return the folder of logins and the ledger: `ASTROMETRY_STATE_DIR`, else the user's state folder."""
     chosen = os.environ.get("ASTROMETRY_STATE_DIR")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_state_dir(APP_NAME))
 

@@ -5,6 +5,7 @@ import email.policy
 import hashlib
 import json
 import re
+import threading
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -45,11 +46,16 @@ class SmallNova(FaultyServer):
 
     def __init__(self) -> None:
         super().__init__()
+        self._one_at_a_time = threading.Lock()
         self.uploads: list[Upload] = []
         self.responder = self.answer
 
     def answer(self, arrival: Arrival) -> Answer:
         """Answer as nova would if nothing went wrong."""
+        with self._one_at_a_time:
+            return self._answer(arrival)
+
+    def _answer(self, arrival: Arrival) -> Answer:
         path = urlsplit(arrival.path).path.strip("/")
         sent = self._sent(arrival) if arrival.method == "POST" else {}
         if path == "api/login":

@@ -5,9 +5,9 @@ the request's value, or the seconds since the start. A flow knows no clock and o
 be stepped by hand.
 """
 
-from astrometry_client.flow.solving import follow, solve, unsolved
+from astrometry_client.flow.solving import follow, follow_job, solve, unsolved
 from astrometry_client.flow.steps import Effect, Make, Polling, Stage, Steps, Wait
-from astrometry_client.flow.uploading import Lookup
+from astrometry_client.flow.uploading import Lookup, find, send
 from astrometry_client.flow.waiting import ENDED, Ended, rejection, wait_for_job, wait_for_jobs
 
 __all__ = [
@@ -20,8 +20,11 @@ __all__ = [
     "Stage",
     "Steps",
     "Wait",
+    "find",
     "follow",
+    "follow_job",
     "rejection",
+    "send",
     "solve",
     "unsolved",
     "wait_for_job",

@@ -28,7 +28,7 @@ def solve(
     """
     sent = yield from send(upload, server=server, polling=polling, lookup=lookup)
     if isinstance(sent, int):
-        return (yield from _follow_job(sent, server=server, name=name, polling=polling))
+        return (yield from follow_job(sent, server=server, name=name, polling=polling))
     return (yield from follow(sent.submission_id, server=server, name=name, polling=polling, at_once=False))
 
 
@@ -45,7 +45,8 @@ def follow(
     return (yield from _fetch(solved[0], submission_id, server=server, name=name))
 
 
-def _follow_job(job_id: int, *, server: str, name: str, polling: Polling) -> Steps[Solution]:
+def follow_job(job_id: int, *, server: str, name: str, polling: Polling) -> Steps[Solution]:
+    """Wait for a job whose submission is not known, and fetch its results; raises as `solve`."""
     state = yield from wait_for_job(job_id, server=server, polling=polling)
     if state == "failure":
         raise unsolved(job_id, None)

@@ -31,10 +31,16 @@ class Lookup:
         The request that answers the jobs of the user.
     filename
         The name the file was sent under, which no other upload has.
+    newest
+        So many of the jobs are looked at, newest first.
+    known
+        File names of jobs, kept here for the other lookups that are given the same.
     """
 
     my_jobs: Request[tuple[int, ...]]
     filename: str
+    newest: int = _NEWEST_JOBS
+    known: dict[int, str | None] | None = attrs.field(default=None, repr=False)
 
 
 def send(
@@ -52,7 +58,7 @@ def send(
                 raise
             waited_s = yield Wait(max(wait_s, refused.retry_after_s or 0.0), "uploading")
         except OutcomeUnknown:
-            job_id = (yield from _find(lookup, server, polling)) if lookup else None
+            job_id = (yield from find(lookup, server=server, polling=polling)) if lookup else None
             if job_id is not None:
                 return job_id
             lost += 1
@@ -63,18 +69,29 @@ def send(
     raise AssertionError("unreachable")
 
 
-def _find(lookup: Lookup, server: str, polling: Polling) -> Steps[int | None]:
-    """Look for the job of an upload whose reply got lost."""
-    seen: set[int] = set()
-    for wait_s in itertools.islice(polling.waits_s(), _LOOKS_FOR_LOST):
+def find(lookup: Lookup, *, server: str, polling: Polling, at_once: bool = False) -> Steps[int | None]:
+    """Look for the job of an upload whose reply got lost; `None` if there is none.
+
+    Parameters
+    ----------
+    at_once
+        Whether the first look is not waited for.
+    """
+    known = {} if lookup.known is None else lookup.known
+    for wait_s in itertools.islice(polling.waits_s(at_once=at_once), _LOOKS_FOR_LOST):
         yield Wait(wait_s, "uploading")
-        newest: list[int] = sorted((yield Make(lookup.my_jobs, "uploading")), reverse=True)[:_NEWEST_JOBS]
-        for job_id in [job_id for job_id in newest if job_id not in seen]:
-            seen.add(job_id)
-            try:
-                info: JobInfo = yield Make(api.job_info(server, job_id), "uploading")
-            except NotFound:
-                continue
-            if info.original_filename == lookup.filename:
+        jobs: list[int] = yield Make(lookup.my_jobs, "uploading")
+        for job_id in sorted(jobs, reverse=True)[: lookup.newest]:
+            if job_id not in known:
+                known[job_id] = yield from _filename(job_id, server)
+            if known[job_id] == lookup.filename:
                 return job_id
     return None
+
+
+def _filename(job_id: int, server: str) -> Steps[str | None]:
+    try:
+        info: JobInfo = yield Make(api.job_info(server, job_id), "uploading")
+    except NotFound:
+        return None
+    return info.original_filename

@@ -1,0 +1,120 @@
+"""Many flows in one thread: none waits for another, and uploads wait for nobody."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+from arrivals import ManualTime
+from faulty_server import Answer, Arrival, FaultyServer, answer_json
+
+from astrometry_client import ClientSession, flow
+from astrometry_client.errors import InputError, NotFound
+from astrometry_client.request import Request
+from astrometry_client.scheduler import drive_many
+
+
+@pytest.fixture
+def passing() -> ManualTime:
+    return ManualTime(now=0.0)
+
+
+@pytest.fixture
+def session(passing: ManualTime) -> Iterator[ClientSession]:
+    with ClientSession() as session:
+        session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
+        yield session
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer() as running:
+        yield running
+
+
+def waits(*seconds: float) -> flow.Steps[float]:
+    passed_s = 0.0
+    for wait_s in seconds:
+        passed_s = yield flow.Wait(wait_s, "solving")
+    return passed_s
+
+
+def asks(server: FaultyServer, path: str, stage: flow.Stage) -> flow.Steps[Any]:
+    return (yield flow.Make(Request(f"{server.url}/api/{path}"), stage))
+
+
+def test_flows_end_in_the_order_of_their_waits(session: ClientSession, passing: ManualTime) -> None:
+    flows = [("late", waits(5, 5)), ("none", waits()), ("early", waits(3)), ("later", waits(11))]
+    assert list(drive_many(flows, session, most=4)) == [
+        ("none", 0.0),
+        ("early", 3.0),
+        ("late", 10.0),
+        ("later", 11.0),
+    ]
+    assert passing.slept == [3, 2, 5, 1]
+
+
+def test_no_more_are_in_work_than_allowed(session: ClientSession) -> None:
+    begun: list[int] = []
+
+    def flows() -> Iterator[tuple[int, flow.Steps[float]]]:
+        for number in range(6):
+            begun.append(number)
+            yield number, waits(1)
+
+    ended = drive_many(flows(), session, most=2)
+    assert next(ended) == (0, 1.0)
+    assert begun == [0, 1]
+    assert [name for name, _ in ended] == [1, 2, 3, 4, 5]
+
+
+def test_error_ends_its_own_flow_only(server: FaultyServer, session: ClientSession) -> None:
+    server.default = Answer(status=404)
+
+    def bad() -> flow.Steps[None]:
+        raise InputError("no file")
+        yield
+
+    flows = [("bad", bad()), ("lost", asks(server, "jobs/1", "solving")), ("well", waits(1))]
+    ends = dict(drive_many(flows, session, most=3))
+    assert (type(ends["bad"]), type(ends["lost"]), ends["well"]) == (InputError, NotFound, 1.0)
+
+
+def test_upload_that_takes_long_holds_up_nobody(server: FaultyServer, session: ClientSession) -> None:
+    others_ended = threading.Event()
+
+    def answer(arrival: Arrival) -> Answer:
+        if arrival.path == "/api/upload":
+            others_ended.wait(20)
+        return answer_json({"status": "solving"})
+
+    server.responder = answer
+    flows = [("big", asks(server, "upload", "uploading")), ("small", asks(server, "jobs/1", "solving"))]
+    ended = drive_many(flows, session, most=2)
+    assert next(ended)[0] == "small"
+    others_ended.set()
+    assert next(ended)[0] == "big"
+
+
+def test_steps_are_told_with_the_name_of_their_flow(session: ClientSession) -> None:
+    told: list[tuple[str, flow.Effect]] = []
+    flows = [("a", waits(1)), ("b", waits(2))]
+    list(drive_many(flows, session, most=2, on_step=lambda name, effect: told.append((name, effect))))
+    assert told == [("a", flow.Wait(1, "solving")), ("b", flow.Wait(2, "solving"))]
+
+
+def test_who_stops_listening_closes_what_is_in_work(session: ClientSession) -> None:
+    closed: list[str] = []
+
+    def steps() -> flow.Steps[None]:
+        try:
+            yield flow.Wait(100, "solving")
+        finally:
+            closed.append("closed")
+
+    ended = drive_many([("first", waits()), ("rest", steps()), ("second", waits(1))], session, most=3)
+    assert next(ended)[0] == "first"
+    assert next(ended)[0] == "second"
+    ended.close()  # type: ignore[attr-defined]
+    assert closed == ["closed"]
