@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .fetching import file_name
 from .forms import Form, reading_form
-from .options import LISTED, read_options, read_sources
+from .options import LISTED, URL, read_options, read_sources
 from .service import Service
 from .wire import ApiError, PageError, UnknownPath, json_reply
 
@@ -94,9 +95,7 @@ async def upload(request: Request) -> Response:
 
 def _upload(service: Service, form: Form, document: dict[str, Any]) -> Response:
     user = _user(service, document)
-    if document.get("album"):  # there are none here
-        raise ApiError(f'Failed to find an Album with title "{document["album"]}"')
-    options, sources = read_options(document), read_sources(document)
+    options, sources = _options(document), read_sources(document)
     stored = form.file.keep() if form.file and sources is None else None
     filename = os.path.basename(form.filename.replace("\\", "/"))  # noqa: PTH119
     if sources is not None:
@@ -105,6 +104,26 @@ def _upload(service: Service, form: Form, document: dict[str, Any]) -> Response:
     sha1 = {} if stored is None else {"hash": stored.sha1}
     submission_id = service.submit(user, sha1=sha1.get("hash"), filename=filename, options=options)
     return json_reply({"status": "success", "subid": submission_id, **sha1})
+
+
+async def url_upload(request: Request) -> Response:
+    """Take a URL; what is wrong with it shows later, in the submission."""
+    async with _reading(request) as (_, document):
+        return await run_in_threadpool(_url_upload, service_of(request), document)
+
+
+def _url_upload(service: Service, document: dict[str, Any]) -> Response:
+    user = _user(service, document)
+    url = str(document.get("url"))
+    options = {**_options(document), URL: url}
+    submission_id = service.submit(user, sha1=None, filename=file_name(url), options=options)
+    return json_reply({"status": "success", "subid": submission_id})
+
+
+def _options(document: dict[str, Any]) -> dict[str, Any]:
+    if document.get("album"):  # there are none here
+        raise ApiError(f'Failed to find an Album with title "{document["album"]}"')
+    return read_options(document)
 
 
 async def myjobs(request: Request) -> Response:
@@ -197,6 +216,7 @@ def _no_calibration(job_id: int) -> dict[str, Any]:
 ENDPOINTS = {
     "login": login,
     "upload": upload,
+    "url_upload": url_upload,
     "myjobs": myjobs,
     "submission_images": submission_images,
     "submissions/{id}": submission,

@@ -16,6 +16,9 @@ _WORDS = ("scale_units", "scale_type", "publicly_visible", "allow_commercial_use
 LISTED = "listed"
 """Option of our own: the file holds the `x` and `y` lists of the upload."""
 
+URL = "url"
+"""Option of our own: where the file of a URL upload is to be fetched."""
+
 LARGEST_COUNT = 2**31 - 1
 """nova's database takes no larger integers."""
 

@@ -59,6 +59,12 @@ class ServerSettings:
     read_timeout_s: float = 600.0
     """Longest reading of one submission; an archive may hold hundreds of images, of half a second each."""
 
+    url_timeout_s: float = 300.0
+    """Longest fetching of the file of a URL upload; half of what reading may take."""
+
+    private_urls: bool = False
+    """URL uploads may lead to this machine and its neighbours: only where all users may see what is there."""
+
     make_timeout_s: float = 60.0
     """Longest making of one result file; pictures of 100 megapixels take about ten seconds."""
 
@@ -86,6 +92,7 @@ class ServerSettings:
             "solve_timeout_s",
             "read_timeout_s",
             "make_timeout_s",
+            "url_timeout_s",
             "memory_bytes",
             "upload_bytes",
             "session_s",

@@ -14,10 +14,11 @@ from .annotations import annotations
 from .archive import ArchiveError, is_archive, unpack
 from .engine import Engine, Field, Hints, ImageError, read_field
 from .engine.source_lists import field_of
+from .fetching import FetchError, any_address, fetch, is_public
 from .files import FileStore
 from .hints import HintsError, make_hints
 from .material import Material
-from .options import LISTED
+from .options import LISTED, URL
 from .products import PRODUCTS
 from .queue import FoundImage, MakeTask, ReadTask, SolveTask
 from .settings import ServerSettings
@@ -40,7 +41,7 @@ class Solving:
         """Return the images found in a submission, or why there are none."""
         try:
             return {"images": [attrs.asdict(image) for image in self._images(task)]}
-        except (ImageError, ArchiveError) as error:
+        except (ImageError, ArchiveError, FetchError) as error:
             return {"reason": str(error)[-LONGEST_MESSAGE:]}
 
     def solve(self, task: SolveTask) -> Json:
@@ -80,6 +81,8 @@ class Solving:
         return {"made": name}
 
     def _images(self, task: ReadTask) -> list[FoundImage]:
+        if URL in task.options:
+            task = attrs.evolve(task, sha1=self._fetch(task.options[URL]))
         if task.sha1 is None:
             raise ImageError('no file came with the upload: it belongs into the form as "file"')
         path = self.files.path(task.sha1)
@@ -88,6 +91,10 @@ class Solving:
         if is_archive(path):
             return self._archived_images(path, task.options)
         return [self._found(task.sha1, task.filename, read_field(path, _reading_hints(task.options)))]
+
+    def _fetch(self, url: str) -> str:
+        allowed = any_address if self.settings.private_urls else is_public
+        return fetch(url, store=self.files, settings=self.settings, allowed=allowed).sha1
 
     def _archived_images(self, path: Path, options: Json) -> list[FoundImage]:
         found, reasons = [], []

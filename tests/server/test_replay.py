@@ -25,8 +25,6 @@ from astrometry_client.server.files import FileStore
 from astrometry_client.server.run import LocalServer
 
 NOT_REPLAYED = (
-    # addresses this server does not have
-    "url_upload_*",
     *("file_red_green_image_display__failed_job", "file_red_green_image_display__no_axy_job"),  # no reply
     "sdss_image_for_wcs",  # another site
     "hidden_job_info_no_auth",  # caught between two steps of nova: solving, but already calibrated
