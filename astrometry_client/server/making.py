@@ -5,6 +5,7 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import BinaryIO
 
 from astrometry_client.errors import InputError
 
@@ -35,8 +36,8 @@ class Maker:
         finally:
             await self._worker.stop()
 
-    async def make(self, task: MakeTask) -> Path:
-        """Return a new file; whoever asked for it removes it.
+    async def make(self, task: MakeTask) -> BinaryIO:
+        """Return a new file, open to be read; it has no name any more, and is gone when it is closed.
 
         Raises
         ------
@@ -45,12 +46,20 @@ class Maker:
         """
         async with self._turn:
             try:
-                await self._worker.start()
-                made = await self._worker.do(task)
-            except TimeoutError as error:
-                raise NotMade(f"stopped after {self._worker.limit_s(task):g} s") from error
-            except (WorkerDied, InputError, OSError) as error:
-                raise NotMade(str(error)) from error
+                made = await self._made(task)
+                return made.open("rb")
+            finally:
+                for path in self._folder.iterdir():  # that of a process that was stopped, too
+                    path.unlink()
+
+    async def _made(self, task: MakeTask) -> Path:
+        try:
+            await self._worker.start()
+            made = await self._worker.do(task)
+        except TimeoutError as error:
+            raise NotMade(f"stopped after {self._worker.limit_s(task):g} s") from error
+        except (WorkerDied, InputError, OSError) as error:
+            raise NotMade(str(error)) from error
         if not isinstance(made, Path):
             raise NotMade(str(made))
         return made

@@ -40,7 +40,8 @@ def _from_fits(image: bytes) -> fits.PrimaryHDU:
 
 def _from_picture(image: bytes) -> fits.PrimaryHDU:
     pixels = picture_pixels(image)
-    hdu = fits.PrimaryHDU(data=pixels.transpose(2, 0, 1) if pixels.ndim == 3 else pixels)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)) if pixels.ndim == 3 else pixels
+    hdu = fits.PrimaryHDU(data=planes)
     if pixels.ndim == 3:
         hdu.header["CTYPE3"] = ("RGB", "the planes are colours")
     return hdu

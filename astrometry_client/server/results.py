@@ -3,7 +3,8 @@
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import quote
 
 import attrs
 from starlette.concurrency import run_in_threadpool
@@ -102,7 +103,7 @@ async def product_file(request: Request, *, name: str) -> Response:
 
 
 def _to_ask_human(request: Request) -> Response:
-    headers = {"location": f"/ask_human?next={request.url.path}"}
+    headers = {"location": f"/ask_human?next={quote(request.scope['path'])}"}
     return Response(status_code=302, headers=headers, media_type="text/html")
 
 
@@ -112,11 +113,7 @@ def _failure(product: Product, reason: str) -> Response:
     return page(product.failure, reason)
 
 
-def _sent(made: Path, product: Product) -> Response:
-    """Return a reply of this file, which has no name any more: it is gone when the reply has ended."""
-    file = made.open("rb")
-    made.unlink()
-
+def _sent(file: BinaryIO, product: Product) -> Response:
     def content() -> Iterator[bytes]:
         with file:
             while chunk := file.read(CHUNK_BYTES):

@@ -141,6 +141,13 @@ def test_files_for_readers_need_a_referer(orion: Solve) -> None:
     assert (reply.status_code, reply.url.partition("?")[0]) == (200, f"{orion.api.url}/ask_human")
 
 
+def test_odd_address_is_sent_back_safely(orion: Solve) -> None:
+    url = f"{orion.api.url}/corr_file/1%0d%0aX-Injected:%20%C3%A9"
+    reply = requests.get(url, allow_redirects=False, timeout=DEADLINE_S)
+    assert (reply.status_code, "X-Injected" in reply.headers) == (302, False)
+    assert reply.headers["Location"] == "/ask_human?next=/corr_file/1%0D%0AX-Injected%3A%20%C3%A9"
+
+
 def test_nothing_made_stays_behind(orion: Solve, nova: LocalServer) -> None:
     orion.file("corr_file")
     assert list((nova.data_dir / "made").iterdir()) == []
