@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from filelock import FileLock, Timeout
 
 from astrometry_client.errors import LedgerError
-from astrometry_client.session.cache_file import transaction
+from astrometry_client.own_database import transaction
 from astrometry_client.session.slots_file import identity, private_file
 
 logger = logging.getLogger(__name__)

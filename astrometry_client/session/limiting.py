@@ -12,11 +12,11 @@ from pyrate_limiter import AbstractBucket, InMemoryBucket, PostgresBucket, Rate,
 
 from astrometry_client import config
 from astrometry_client.errors import InputError
+from astrometry_client.own_database import private_file
 from astrometry_client.session.file_lock_bucket import FileLockSQLiteBucket
 from astrometry_client.session.rates import windows_of
 from astrometry_client.session.slot_limiter import OnWait, SlotLimiter
 from astrometry_client.session.slots import Window
-from astrometry_client.session.slots_file import private_file
 from astrometry_client.session.slots_memory import MemorySlots, process_slots
 from astrometry_client.session.slots_redis import RedisSlots
 from astrometry_client.session.slots_sqlite import SQLiteSlots

@@ -11,7 +11,8 @@ from typing import Final
 import attrs
 
 from astrometry_client.config import DEFAULTS
-from astrometry_client.session.cache_file import CacheFile, transaction
+from astrometry_client.own_database import transaction
+from astrometry_client.session.cache_file import CacheFile
 from astrometry_client.whole_file import private_folder, writing_whole
 
 __all__ = ["ReplyStore", "StoredReply"]

@@ -8,15 +8,14 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import attrs
 
+from astrometry_client.own_database import Kind, OwnDatabase, is_damage, transaction
 from astrometry_client.session import slots
 from astrometry_client.session.slots import Book, Budget, Slot, StoreUnusable, Window
-from astrometry_client.session.slots_file import DAMAGE, identity, open_file, set_aside
 from astrometry_client.session.slots_memory import BookSlots, Result
 
 logger = logging.getLogger(__name__)
@@ -24,6 +23,16 @@ logger = logging.getLogger(__name__)
 BUSY_TIMEOUT_S: Final = 5.0
 """Longest wait for another process's transaction, which takes 0.1 ms: after this it is stuck."""
 
+_KIND: Final = Kind(
+    application_id=0x41535452,  # "ASTR"
+    version=1,
+    tables="""
+CREATE TABLE IF NOT EXISTS budgets (name TEXT PRIMARY KEY, count INTEGER NOT NULL, oldest INTEGER NOT NULL,
+    longest_s REAL NOT NULL, blocked_until REAL NOT NULL, seen REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slots (name TEXT, number INTEGER, at REAL NOT NULL, PRIMARY KEY (name, number))
+    WITHOUT ROWID;
+""",
+)
 
 _BUDGET: Final = """
 SELECT CAST(count AS INTEGER), CAST(oldest AS INTEGER), CAST(longest_s AS REAL), CAST(blocked_until AS REAL),
@@ -54,10 +63,7 @@ class SQLiteSlots(BookSlots):
         super().__init__()
         self.path = path
         self._clock = clock
-        self._busy_timeout_s = busy_timeout_s
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-        self._inherited: list[sqlite3.Connection] = []
+        self._database = OwnDatabase(path, _KIND, lock_wait_s=busy_timeout_s)
         self._failure: str | None = None
 
     def change(self, name: str, act: Callable[[Book], Result]) -> Result:
@@ -75,17 +81,7 @@ class SQLiteSlots(BookSlots):
     def close(self) -> None:
         """Give the file back; the next use opens it again."""
         with self._lock:
-            self._disconnect()
-
-    def after_fork(self) -> None:
-        """Open the file anew in a forked child, and keep the parent's connection from being closed there.
-
-        A connection must not be used, nor closed, across a fork (sqlite.org/howtocorrupt.html, section 2.6).
-        """
-        super().after_fork()
-        if self._connection is not None:
-            self._inherited.append(self._connection)
-        self._connection = None
+            self._database.close()
 
     def _guarded(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
         with self._lock:
@@ -94,45 +90,32 @@ class SQLiteSlots(BookSlots):
             try:
                 return self._repaired(use)
             except (sqlite3.Error, OSError, OverflowError, StoreUnusable) as error:
-                self._disconnect()
+                self._database.close()
                 self._failure = f"{self.path}: {error}"
                 raise StoreUnusable(self._failure) from error
 
     def _repaired(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
         try:
-            return use(self._connected())
+            return use(self._database.connection())
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in DAMAGE:
+            # A missing table or column is damage too.
+            if not is_damage(error) and getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_ERROR:
                 raise
-            self._disconnect()
-            set_aside(self.path, self._identity, error, self._busy_timeout_s)
-        return use(self._connected())
-
-    def _connected(self) -> sqlite3.Connection:
-        if self._connection is not None and identity(self.path) != self._identity:
-            self._disconnect()  # the file was removed or replaced: join the others at the new one
-        if self._connection is None:
-            self._identity = identity(self.path)
-            self._connection = open_file(self.path, self._busy_timeout_s)
-            self._identity = identity(self.path)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+            kept = self._database.set_aside()
+            if kept is not None:
+                logger.warning(
+                    "The rate database %s is damaged (%s). It was kept as %s, a new one begun.",
+                    self.path,
+                    error,
+                    kept,
+                )
+        return use(self._database.connection())
 
     def _transact(self, connection: sqlite3.Connection, name: str, act: Callable[[Book], Result]) -> Result:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             book = _SQLiteBook(connection, name, self._clock())
             result = act(book)
             book.save()
-            connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                connection.rollback()
-            raise
         return result
 
 

@@ -209,8 +209,8 @@ def test_cache_is_given_back_with_the_last_session(server: FaultyServer, tmp_pat
     with ClientSession(path) as one:
         with ClientSession(path) as other:
             other.get(f"{server.url}/api/jobs/1/calibration")
-        assert one.cache.store.file._connection is not None
-    assert one.cache.store.file._connection is None
+        assert one.cache.store.file._database._connection is not None
+    assert one.cache.store.file._database._connection is None
 
 
 def test_session_without_a_cache_stores_nothing(server: FaultyServer, private_folders: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from faulty_server import FaultyServer, answer_json
 
-from astrometry_client.session import ClientSession, cache_file, get_local_session
+from astrometry_client import own_database
+from astrometry_client.session import ClientSession, get_local_session
 
 
 def _in_child(work: Callable[[], None]) -> None:
@@ -46,19 +47,19 @@ def test_child_has_connections_cache_and_budget_of_its_own(
         url = f"{server.url}/api/jobs/1/calibration"
         session.get(url)
         store = session.cache.store
-        parents = store.file._connection
+        parents = store.file._database._connection
 
         def work() -> None:
-            assert store.file._connection is None
+            assert store.file._database._connection is None
             # Closing it would do away with files and locks the parent relies on.
-            assert parents in cache_file._inherited
+            assert parents in own_database._inherited
             assert session.get(url).from_cache
-            assert store.file._connection is not parents
+            assert store.file._database._connection is not parents
             session.get(f"{server.url}/api/jobs/2/calibration")
             session.close()
 
         _in_child(work)
-        assert store.file._connection is parents
+        assert store.file._database._connection is parents
         assert session.get(f"{server.url}/api/jobs/2/calibration").from_cache
         session.get(f"{server.url}/api/jobs/1")
     assert [arrival.connection for arrival in server.arrivals] == [1, 2, 1]
@@ -88,7 +89,7 @@ def test_child_has_local_sessions_of_its_own() -> None:
 def test_fork_while_the_cache_is_in_use_does_not_block_the_child(
     server: FaultyServer, options: dict[str, object]
 ) -> None:
-    with ClientSession(**options) as session, session.cache.store.file._lock:
+    with ClientSession(**options) as session, session.cache.store.file._database.lock:
         _in_child(lambda: session.cache.store.put("a", _reply(), b"body"))
 
 

@@ -292,8 +292,8 @@ def test_reading_goes_on_while_another_process_writes(store: ReplyStore, path: P
 
 def test_full_disk_gives_a_warning(store: ReplyStore, caplog: pytest.LogCaptureFixture) -> None:
     store.put("a", REPLY, b"body")
-    assert store.file._connection is not None
-    store.file._connection.execute("PRAGMA max_page_count = 8")
+    assert store.file._database._connection is not None
+    store.file._database._connection.execute("PRAGMA max_page_count = 8")
     store.put("b", REPLY, bytes(500_000))
     assert "full" in _warnings(caplog)[0]
     assert store.path.exists()
@@ -301,8 +301,8 @@ def test_full_disk_gives_a_warning(store: ReplyStore, caplog: pytest.LogCaptureF
 
 def test_read_only_file_gives_a_warning(store: ReplyStore, caplog: pytest.LogCaptureFixture) -> None:
     store.put("a", REPLY, b"body")
-    assert store.file._connection is not None
-    store.file._connection.execute("PRAGMA query_only = 1")
+    assert store.file._database._connection is not None
+    store.file._database._connection.execute("PRAGMA query_only = 1")
     store.put("b", REPLY, b"body")
     assert "readonly" in _warnings(caplog)[0]
 

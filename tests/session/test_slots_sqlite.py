@@ -181,10 +181,10 @@ def test_processes_that_create_the_file_at_once_share_it(path):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_opens_the_file_itself(store):
     assert take(store) == 1
-    inherited = store._connection
+    inherited = store._database._connection
 
     def in_child(answers):
-        answers.put((store._connection is inherited, take(store), take(store, "other")))
+        answers.put((store._database._connection is inherited, take(store), take(store, "other")))
         store.close()
 
     context = multiprocessing.get_context("fork")
