@@ -1,3 +1,4 @@
+from astrometry_client.batch import BatchResult as BatchResult
 from astrometry_client.client import Client as Client
 from astrometry_client.errors import (
     APIKeyError as APIKeyError,

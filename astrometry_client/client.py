@@ -7,16 +7,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from astrometry_client import api, flow
+from astrometry_client.batch import BatchProgress, BatchResult, redo_states, solved_images
 from astrometry_client.batch_upload import ended_jobs
 from astrometry_client.config import DEFAULTS
 from astrometry_client.driver import Progress, drive, pace_of
 from astrometry_client.errors import InputError
 from astrometry_client.job import Job
+from astrometry_client.ledger import Ledger
 from astrometry_client.login import Session
 from astrometry_client.models import Annotation, Settings, Solution
 from astrometry_client.session import ClientSession, get_local_session
 from astrometry_client.submission import Submission
-from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload
+from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload, single
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -105,7 +107,7 @@ class Client:
         NoUsableReply, ServerRefused
             The server could not be reached, or said no.
         """
-        return self._solve(_single(self._file(image, settings)), timeout_s, on_step)
+        return self._solve(single(self._file(image, settings)), timeout_s, on_step)
 
     def solve_url(
         self,
@@ -197,7 +199,7 @@ class Client:
         InputError, NoUsableReply, ServerRefused
             See `solve`.
         """
-        submission = _single(self._file(image, settings)).submit()
+        submission = single(self._file(image, settings)).submit()
         submission.until_done(timeout=timeout_s)
         return next(iter(submission))
 
@@ -215,12 +217,10 @@ class Client:
         ----------
         images
             Paths. All are looked at before the first is uploaded.
-        settings
-            Options of these uploads instead of the client's.
+        settings, timeout_s
+            Options of these uploads, and seconds to wait for each: see `solve`.
         workers
             Images in work at once, 1 or more; the public server solves no more than 16 of one user.
-        timeout_s
-            Seconds to wait for each at most; `None` waits as long as it takes.
 
         Yields
         ------
@@ -241,6 +241,58 @@ class Client:
             raise InputError(f"workers={workers!r} is not allowed: give 1 or more.")
         uploads = [(self._file(image, settings), image) for image in images]
         return ended_jobs(uploads, self.session.client_session, workers=workers, timeout_s=timeout_s)
+
+    def solve_many(
+        self,
+        files: Iterable[str | Path],
+        settings: Settings | None = None,
+        *,
+        ledger: Ledger | None = None,
+        force: bool = False,
+        retry_failed: bool = False,
+        timeout_s: float | None = DEFAULTS.solve_timeout_s,
+        max_unfinished: int = DEFAULTS.max_unfinished,
+        on_step: BatchProgress | None = None,
+    ) -> Iterator[BatchResult]:
+        """Solve images, several at once, and yield what became of each, as they end.
+
+        An image is known by its content, the settings and the server. What is solved is not asked for again,
+        what an earlier run began is gone on with, what another process works on is waited for.
+
+        Parameters
+        ----------
+        files, settings
+            Paths, taken as there is room for them, and options in place of the client's.
+        ledger
+            Where every step is written; by default the user's own. Servers on this machine give out the same
+            ids again and again: their default is gone with the call. So is that of a dry run, always.
+        force, retry_failed
+            Whether to solve again all that has ended, or only what failed; earlier results are kept too.
+        timeout_s, max_unfinished
+            Seconds to wait for each at most, the next run goes on with it; images in work at once, 1 or more.
+        on_step
+            Called with the file before each request and each wait for it.
+
+        Yields
+        ------
+        result : BatchResult
+            A solution, or the error that this file met; the others go on.
+
+        Raises
+        ------
+        InputError, APIKeyError, LoginFailedException, LedgerError
+            An argument is not allowed, the login fails, or the ledger cannot be read or written.
+        """
+        return solved_images(
+            files,
+            login=self.session,
+            settings=settings or self.settings,
+            ledger=ledger,
+            redo=redo_states(force=force, retry_failed=retry_failed),
+            timeout_s=timeout_s,
+            max_unfinished=max_unfinished,
+            on_step=on_step,
+        )
 
     def calibrate_file_wcs(
         self,
@@ -346,12 +398,3 @@ class Client:
         )
         steps = flow.solve(request, server=self.base_url, name=upload.name, polling=polling, lookup=lookup)
         return drive(steps, self.session.client_session, on_step=on_step)
-
-
-def _single(upload: FileUpload) -> FileUpload:
-    if upload.is_archive:
-        raise InputError(
-            f"{upload.name} holds several images: upload it with FileUpload(...).submit() and iterate over "
-            "its jobs, or give it to upload_files_gen."
-        )
-    return upload

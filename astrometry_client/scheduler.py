@@ -2,7 +2,7 @@
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +26,7 @@ def drive_many(
     *,
     most: int,
     on_step: Callable[[Name, flow.Effect], None] | None = None,
-) -> Iterator[tuple[Name, T | AstrometryError]]:
+) -> Generator[tuple[Name, T | AstrometryError], None, None]:
     """Carry out flows, several at once, and yield what each ends with, as they end.
 
     Nothing moves on while the caller keeps a result, except uploads. Who stops listening waits for the

@@ -15,7 +15,7 @@ import attrs
 from astrometry_client.errors import AstrometryError, LedgerError
 from astrometry_client.ledger.attempts import IMAGE, begin, key_values, latest
 from astrometry_client.ledger.ledger_file import LedgerFile
-from astrometry_client.ledger.values import Entry, Key, State, calibration_json
+from astrometry_client.ledger.values import ENDED, Entry, Key, State, calibration_json
 from astrometry_client.models import Solution
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,13 @@ class Holder:
         """Let go of an image, ended or not."""
         self._file.transact(lambda connection: self._release(connection, entry))
 
-    def sending(self, entry: Entry, *, filename: str) -> None:
+    def sending(self, entry: Entry, *, filename: str) -> bool:
         """Write down that the upload is about to leave.
+
+        Returns
+        -------
+        bool
+            Whether one left before, and its answer is still not known.
 
         Raises
         ------
@@ -117,17 +122,17 @@ class Holder:
         """
         until_s = self._clock() + self._lease_s
 
-        def step(connection: sqlite3.Connection) -> bool:
+        def step(connection: sqlite3.Connection) -> State | None:
             ours = connection.execute(
                 f"UPDATE images SET leased_until_s = ? WHERE owner = ? AND id = ({IMAGE})",
                 (until_s, self._name, *key_values(entry.key)),
             )
-            if ours.rowcount:
-                _write(connection, entry, state="sending", filename=filename)
-            return ours.rowcount > 0
+            return _write(connection, entry, state="sending", filename=filename) if ours.rowcount else None
 
-        if not self._file.transact(step):
+        before = self._file.transact(step)
+        if before is None:
             raise LeaseLostError("Another process has taken the image over: leave it to that one.")
+        return before == "sending"
 
     def not_sent(self, entry: Entry) -> None:
         """Write down that the server has not got it after all."""
@@ -215,17 +220,22 @@ class Holder:
                 logger.warning("What is in hand could not be kept: %s", error)
 
 
-def _write(connection: sqlite3.Connection, entry: Entry, **values: Any) -> None:
-    """Write down what is new about an attempt, unless it has ended; what is `None` stays as it is."""
+def _write(connection: sqlite3.Connection, entry: Entry, **values: Any) -> State:
+    """Write down what is new about an attempt, unless it has ended, and return the state it was in.
+
+    What is `None` stays as it is.
+    """
     row = connection.execute(
-        f"SELECT id, ended_s FROM attempts WHERE attempt = ? AND image = ({IMAGE})",
+        f"SELECT id, state FROM attempts WHERE attempt = ? AND image = ({IMAGE})",
         (entry.attempt, *key_values(entry.key)),
     ).fetchone()
     if row is None:
         raise LedgerError("The ledger was replaced while it was in use: run the same again.")
     known = {name: value for name, value in values.items() if value is not None}
-    if row["ended_s"] is None:
+    if row["state"] not in ENDED:
         connection.execute(
             f"UPDATE attempts SET {', '.join(f'{name} = ?' for name in known)} WHERE id = ?",
             (*known.values(), row["id"]),
         )
+    state: State = row["state"]
+    return state

@@ -1,8 +1,8 @@
 """Uploads: what is sent to be solved, checked before anything is sent."""
 
-from astrometry_client.uploads.file_upload import FileUpload
+from astrometry_client.uploads.file_upload import FileUpload, single
 from astrometry_client.uploads.sources_upload import SourcesUpload
 from astrometry_client.uploads.upload import Upload
 from astrometry_client.uploads.url_upload import URLUpload
 
-__all__ = ["FileUpload", "SourcesUpload", "URLUpload", "Upload"]
+__all__ = ["FileUpload", "SourcesUpload", "URLUpload", "Upload", "single"]

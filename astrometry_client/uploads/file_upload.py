@@ -106,6 +106,22 @@ class FileUpload(Upload):
                 yield file
 
 
+def single(upload: FileUpload) -> FileUpload:
+    """Return an upload that becomes one job.
+
+    Raises
+    ------
+    InputError
+        It becomes several.
+    """
+    if upload.is_archive:
+        raise InputError(
+            f"{upload.name} holds several images: upload it with FileUpload(...).submit() and iterate over "
+            "its jobs, or give it to upload_files_gen."
+        )
+    return upload
+
+
 def _is_archive(opened: Opener, label: str) -> bool:
     """Return whether a file is a tar, after checking that the server could solve it."""
     with opened() as file:

@@ -1,0 +1,516 @@
+"""Many images, whatever happens: right results, each image uploaded once, nothing asked twice."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+from arrivals import ManualTime
+from faulty_server import Answer, Arrival, Fault, answer_json
+from small_nova import FIRST_JOB, SmallNova, ra_of
+
+from astrometry_client import BatchResult, Client, ClientSession, Ledger, Settings
+from astrometry_client.errors import (
+    InputError,
+    LedgerError,
+    LoginFailedException,
+    NotFound,
+    OutcomeUnknown,
+    ServerRefused,
+    SolveTimeout,
+    StatusFailedException,
+    SubmissionFailed,
+    UnreadableFileError,
+)
+from astrometry_client.ledger import Key
+from astrometry_client.session.retrying import RetryPolicy
+
+PNG = b"\x89PNG\r\n\x1a\n"
+TIME = "2026-11-20 14:28:01.337214"
+PAGE = b"<!DOCTYPE html><html><title>Sorry</title></html>"
+
+
+class PatientNova(SmallNova):
+    """A server in miniature whose submissions can be told to be rejected, to wait or to be unknown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submissions: dict[int, Answer] = {}
+
+    def answer(self, arrival: Arrival) -> Answer:
+        place = arrival.path.partition("/api/submissions/")[2]
+        return self.submissions.get(int(place or 0)) or super().answer(arrival)
+
+
+QUEUED = answer_json(
+    {"processing_started": "None", "processing_finished": "None", "jobs": [], "job_calibrations": []}
+)
+REJECTED = answer_json(
+    {
+        "processing_started": TIME,
+        "processing_finished": TIME,
+        "jobs": [],
+        "job_calibrations": [],
+        "error_message": "no image",
+    }
+)
+
+
+@pytest.fixture
+def server() -> Iterator[PatientNova]:
+    with PatientNova() as running:
+        yield running
+
+
+@pytest.fixture
+def passing() -> ManualTime:
+    return ManualTime()
+
+
+@pytest.fixture
+def client(server: SmallNova, passing: ManualTime) -> Iterator[Client]:
+    with ClientSession(timeout=5, write_timeout=5, max_retries=0) as session:
+        session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
+        yield Client("key", base_url=server.url, client_session=session)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.sqlite")
+
+
+def images(folder: Path, *contents: bytes) -> list[Path]:
+    paths = [folder / f"field{number}.png" for number in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(PNG + content)
+    return paths
+
+
+def check(result: BatchResult) -> None:
+    """Check that a result is that of its own file."""
+    content = Path(result.path).read_bytes()
+    if b"dark" in content:
+        assert isinstance(result.error, StatusFailedException)
+        assert result.error.job_id
+        return
+    assert result.solution is not None
+    assert result.solution.name == result.name == Path(result.path).name
+    assert result.solution.calibration.ra_deg == ra_of(content)
+    assert result.solution.header()["CRVAL1"] == ra_of(content)
+
+
+def test_every_image_is_solved_under_its_own_name_and_uploaded_once(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *(b"dark" * (number % 5 == 0) + b"%d" % number for number in range(40)))
+    results = list(client.solve_many(paths, ledger=ledger))
+    assert sorted(result.path for result in results) == sorted(paths)
+    for result in results:
+        check(result)
+        assert not result.from_ledger
+    assert len(server.uploads) == 40
+
+
+def test_same_batch_again_asks_nothing(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a", b"dark", b"b")
+    first = {result.path: result for result in client.solve_many(paths, ledger=ledger)}
+    asked = len(server.arrivals)
+    again = list(Client(base_url=server.url).solve_many(paths, ledger=Ledger(ledger.path)))
+    assert len(server.arrivals) == asked
+    for result in again:
+        check(result)
+        assert result.from_ledger
+        assert result.solution == first[result.path].solution
+
+
+def test_same_content_under_another_name_asks_nothing(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a", b"b")
+    list(client.solve_many(paths, ledger=ledger))
+    other = paths[0].rename(tmp_path / "renamed.png")
+    asked = len(server.arrivals)
+    (result,) = client.solve_many([other], ledger=ledger)
+    check(result)
+    assert result.name == "renamed.png"
+    assert len(server.arrivals) == asked
+
+
+def test_twins_in_a_batch_are_uploaded_once_and_each_answered(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a", b"dark", b"a", b"dark", b"a")
+    results = list(client.solve_many(paths, ledger=ledger, retry_failed=True))
+    assert sorted(result.path for result in results) == paths
+    for result in results:
+        check(result)
+    assert len(server.uploads) == 2
+
+
+def test_other_settings_are_another_image(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a")
+    list(client.solve_many(paths, ledger=ledger))
+    list(client.solve_many(paths, Settings(tweak_order=3), ledger=ledger))
+    client.settings = Settings(tweak_order=3)
+    list(client.solve_many(paths, ledger=ledger))
+    assert [upload.options.get("tweak_order") for upload in server.uploads] == [None, 3]
+
+
+def test_only_the_wanted_ends_are_solved_again(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a", b"dark")
+    list(client.solve_many(paths, ledger=ledger))
+    list(client.solve_many(paths, ledger=ledger, retry_failed=True))
+    assert [b"dark" in upload.content for upload in server.uploads].count(True) == 2
+    assert len(server.uploads) == 3
+    for result in client.solve_many(paths, ledger=ledger, force=True):
+        check(result)
+    assert len(server.uploads) == 5
+    assert len({upload.filename for upload in server.uploads}) == 5
+
+
+def test_late_image_is_gone_on_with_and_not_uploaded_again(
+    server: PatientNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a", b"b")
+    server.submissions = {1: QUEUED, 2: QUEUED}
+    for result in client.solve_many(paths, ledger=ledger, timeout_s=100):
+        assert isinstance(result.error, SolveTimeout)
+        assert result.error.submission_id in {1, 2}
+    server.submissions = {}
+    for result in client.solve_many(paths, ledger=ledger):
+        check(result)
+        assert not result.from_ledger
+    assert len(server.uploads) == 2
+
+
+@pytest.mark.parametrize(("answer", "kind"), [(REJECTED, SubmissionFailed), (Answer(status=404), NotFound)])
+def test_what_failed_for_good_is_told_again_without_a_request(
+    server: PatientNova, client: Client, ledger: Ledger, tmp_path: Path, answer: Answer, kind: type[Exception]
+) -> None:
+    paths = images(tmp_path, b"a")
+    server.submissions = {1: answer}
+    (first,) = client.solve_many(paths, ledger=ledger)
+    asked = len(server.arrivals)
+    (again,) = client.solve_many(paths, ledger=ledger)
+    assert type(first.error) is type(again.error) is kind
+    assert str(first.error) == str(again.error)
+    assert len(server.arrivals) == asked
+    (tried,) = client.solve_many(paths, ledger=ledger, retry_failed=True)
+    check(tried)
+
+
+def test_unfinished_images_are_bounded(
+    server: PatientNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    server.submissions = dict.fromkeys(range(1, 4), QUEUED)
+    paths = images(tmp_path, *(b"%d" % number for number in range(6)))
+    uploaded: list[int] = []
+
+    def note(path: object, effect: object) -> None:
+        uploaded.append(len(server.uploads))
+        if len(uploaded) == 60:
+            server.submissions = {}
+
+    for result in client.solve_many(paths, ledger=ledger, max_unfinished=3, on_step=note):
+        check(result)
+    assert max(uploaded[:60]) == 3
+    assert len(server.uploads) == 6
+
+
+def test_bad_file_is_told_and_the_others_are_solved(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    (good,) = images(tmp_path, b"a")
+    (tmp_path / "text.png").write_bytes(b"hello")
+    results = {
+        Path(result.path).name: result
+        for result in client.solve_many(
+            [tmp_path / "nowhere.png", good, str(tmp_path / "text.png")], ledger=ledger
+        )
+    }
+    check(results["field0.png"])
+    for name in ("nowhere.png", "text.png"):
+        assert isinstance(results[name].error, UnreadableFileError)
+        assert not results[name].solved
+    assert len(server.uploads) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.CUT, "page"])
+def test_upload_whose_reply_was_lost_is_found_and_not_sent_again(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path, fault: Fault | str
+) -> None:
+    lost: list[Answer] = []
+
+    def answer(arrival: Arrival) -> Answer:
+        given = server.answer(arrival)
+        if arrival.path == "/api/upload" and not lost:
+            lost.append(given)
+            return (
+                Answer(body=PAGE, kind="text/html")
+                if isinstance(fault, str)
+                else attrs.evolve(given, fault=fault)
+            )
+        return given
+
+    server.responder = answer
+    paths = images(tmp_path, b"a", b"b")
+    for result in client.solve_many(paths, ledger=ledger):
+        check(result)
+    assert len(server.uploads) == 2
+
+
+def test_upload_that_stays_unknown_is_looked_up_by_the_next_run(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    hidden = True
+
+    def answer(arrival: Arrival) -> Answer | None:
+        given = (
+            None if hidden and arrival.path == "/api/upload" and server.uploads else server.answer(arrival)
+        )
+        if hidden and arrival.path == "/api/upload":
+            return attrs.evolve(given or Answer(), fault=Fault.RESET_AFTER)
+        if hidden and arrival.path == "/api/myjobs":
+            return answer_json({"status": "success", "jobs": []})
+        return given
+
+    server.responder = answer
+    paths = images(tmp_path, b"a")
+    (result,) = client.solve_many(paths, ledger=ledger)
+    assert isinstance(result.error, OutcomeUnknown)
+    hidden = False
+    (result,) = client.solve_many(paths, ledger=ledger)
+    check(result)
+    assert result.solution is not None
+    assert (result.solution.submission_id, result.solution.job_id) == (None, FIRST_JOB + 1)
+    assert len(server.uploads) == 1
+
+
+def test_refused_upload_is_sent_by_the_next_run_without_a_search(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a")
+    server.responder = lambda arrival: (
+        answer_json({"status": "error", "errormessage": "no more"})
+        if arrival.path == "/api/upload"
+        else server.answer(arrival)
+    )
+    (result,) = client.solve_many(paths, ledger=ledger)
+    assert isinstance(result.error, ServerRefused)
+    server.responder = server.answer
+    (result,) = client.solve_many(paths, ledger=ledger)
+    check(result)
+    assert server.asked("/api/myjobs") == 0
+
+
+def test_image_in_the_hands_of_another_is_waited_for(
+    server: SmallNova, client: Client, ledger: Ledger, passing: ManualTime, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a")
+    key = Key.of_file(paths[0], Settings(), server=server.url)
+    with ledger.holder() as other:
+        claim = other.claim(key, name="a")
+        (late,) = client.solve_many(paths, ledger=ledger, timeout_s=10)
+        assert isinstance(late.error, SolveTimeout)
+        assert server.arrivals == []
+        passing.during_sleep = lambda: other.failed(claim.entry, NotFound("gone"))
+        (result,) = client.solve_many(paths, ledger=ledger)
+    assert (type(result.error), result.from_ledger) == (NotFound, True)
+    assert server.arrivals == []
+
+
+def test_who_stops_listening_goes_on_later(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *(b"%d" % number for number in range(12)))
+    results = client.solve_many(paths, ledger=ledger, max_unfinished=4)
+    check(next(results))
+    results.close()  # type: ignore[attr-defined]
+    assert len(server.uploads) < 12
+    for result in client.solve_many(paths, ledger=ledger):
+        check(result)
+    assert len(server.uploads) == 12
+
+
+def test_wrong_key_ends_the_batch(server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path) -> None:
+    refusal = answer_json({"status": "error", "errormessage": "bad apikey"})
+    server.responder = lambda arrival: refusal if arrival.path == "/api/login" else server.answer(arrival)
+    with pytest.raises(LoginFailedException):
+        list(client.solve_many(images(tmp_path, b"a", b"b"), ledger=ledger))
+    server.responder = server.answer
+    for result in client.solve_many(images(tmp_path, b"a", b"b"), ledger=ledger):
+        check(result)
+    assert len(server.uploads) == 2
+
+
+def test_ledger_that_cannot_be_written_ends_the_batch_before_an_upload(
+    server: SmallNova, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(LedgerError):
+        list(client.solve_many(images(tmp_path, b"a"), ledger=Ledger(tmp_path / "folder")))
+    assert server.arrivals == []
+
+
+@pytest.mark.parametrize("arguments", [{"max_unfinished": 0}, {"timeout_s": 0}])
+def test_bad_argument_is_refused_at_once(client: Client, arguments: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        client.solve_many([], **arguments)  # type: ignore[arg-type]
+
+
+def test_server_on_this_machine_leaves_nothing_in_the_users_ledger(
+    client: Client, private_folders: Path, tmp_path: Path
+) -> None:
+    for result in client.solve_many(images(tmp_path, b"a")):
+        check(result)
+    assert list((private_folders / "state").iterdir()) == []
+
+
+def test_dry_run_writes_nothing_into_the_ledger(
+    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DRY_RUN_ENABLED", "1")
+    dry = Client(base_url="https://nova.example")
+    results = list(dry.solve_many(images(tmp_path, b"a", b"b"), ledger=ledger))
+    assert all(result.solved for result in results)
+    assert list(ledger.entries()) == []
+
+
+class FailingNova(SmallNova):
+    """Fails as often as a bad day has it, before and after it has stored what it was sent."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._chance = random.Random(seed)
+        self._uses = 0
+
+    def answer(self, arrival: Arrival) -> Answer:
+        place = self._chance.random()
+        if place < 0.05:
+            return Answer(status=503, body=PAGE, kind="text/html")
+        if place < 0.06:
+            return Answer(fault=Fault.RESET_BEFORE)
+        if arrival.path == "/api/login":
+            self._uses = 0
+        elif arrival.method == "POST":
+            self._uses += 1
+            if self._uses > 30:
+                return answer_json({"status": "error", "errormessage": 'no session with key "a"'})
+        answer = super().answer(arrival)
+        if place < 0.07:
+            return attrs.evolve(answer, fault=Fault.RESET_AFTER)
+        if place < 0.08:
+            return attrs.evolve(answer, fault=Fault.CUT)
+        return Answer(body=PAGE, kind="text/html") if place < 0.09 else answer
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])
+def test_bad_day_of_the_server_harms_no_image(
+    ledger: Ledger, passing: ManualTime, tmp_path: Path, seed: int
+) -> None:
+    paths = images(tmp_path, *(b"dark" * (number % 10 == 0) + b"%d" % number for number in range(40)))
+    with FailingNova(seed) as server, ClientSession(timeout=5, write_timeout=5) as session:
+        session.retrying = attrs.evolve(
+            session.retrying,
+            policy=RetryPolicy(max_retries=20, retry_time_s=1e6),
+            sleep=passing.sleep,
+            clock=passing.clock,
+        )
+        client = Client("key", base_url=server.url, client_session=session)
+        results = list(client.solve_many(paths, ledger=ledger, timeout_s=1e6))
+        assert sorted(result.path for result in results) == sorted(paths)
+        for result in results:
+            check(result)
+        assert len(server.uploads) == 40
+
+
+RUN = """
+import json, sys
+from astrometry_client import Client, Ledger
+url, ledger, *paths = sys.argv[1:]
+client = Client("key", base_url=url)
+for result in client.solve_many(paths, ledger=Ledger(ledger, lease_s=1.0)):
+    ra = result.solution.calibration.ra_deg if result.solution else None
+    print(json.dumps([str(result.path), ra, type(result.error).__name__]), flush=True)
+"""
+
+
+class SlowNova(SmallNova):
+    """Takes its time for every answer, stores an upload before that, and has queues."""
+
+    def answer(self, arrival: Arrival) -> Answer:
+        answer = super().answer(arrival)
+        time.sleep(0.03)
+        return answer
+
+
+def start(server: SmallNova, ledger: Path, paths: list[Path]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", RUN, server.url, str(ledger), *map(str, paths)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+
+
+def told(process: "subprocess.Popen[str]") -> dict[str, tuple[float | None, str]]:
+    """Return what a process tells until its end."""
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0
+    return {path: (ra, error) for path, ra, error in map(json.loads, output.splitlines())}
+
+
+def check_told(found: dict[str, tuple[float | None, str]], paths: list[Path]) -> None:
+    for path in paths:
+        dark = b"dark" in path.read_bytes()
+        right = (None, "StatusFailedException") if dark else (ra_of(path.read_bytes()), "NoneType")
+        assert found[str(path)] == right
+
+
+def stored_twice(server: SmallNova) -> list[bytes]:
+    counts = Counter(upload.content for upload in server.uploads)
+    return [content for content, count in counts.items() if count > 1]
+
+
+@pytest.mark.parametrize(
+    ("seed", "kills"), [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.soak) for seed in range(1, 5))]
+)
+def test_killed_batch_goes_on_where_it_stopped(tmp_path: Path, seed: int, kills: int) -> None:
+    chance = random.Random(seed)
+    paths = images(tmp_path, *(b"dark" * (number % 9 == 0) + b"%d" % number for number in range(40)))
+    with SlowNova() as server:
+        for kill in range(kills):
+            # At a moment that is told by what arrived, so that it is always in the middle of the work.
+            wanted = len(server.arrivals) + chance.randint(2, 25)
+            process = start(server, tmp_path / "ledger.sqlite", paths)
+            while len(server.arrivals) < wanted and process.poll() is None:
+                time.sleep(0.001)
+            time.sleep(chance.random() * 0.05)
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            assert process.returncode in {-signal.SIGKILL, 0}, kill
+        found = told(start(server, tmp_path / "ledger.sqlite", paths))
+        check_told(found, paths)
+        assert stored_twice(server) == []
+        assert len(server.uploads) == len(paths)
+
+
+def test_two_processes_on_overlapping_lists_upload_each_image_once(tmp_path: Path) -> None:
+    paths = images(tmp_path, *(b"dark" * (number % 9 == 0) + b"%d" % number for number in range(24)))
+    with SlowNova() as server:
+        first = start(server, tmp_path / "ledger.sqlite", paths[:18])
+        second = start(server, tmp_path / "ledger.sqlite", paths[6:])
+        check_told(told(first), paths[:18])
+        check_told(told(second), paths[6:])
+        assert stored_twice(server) == []
+        assert len(server.uploads) == len(paths)
