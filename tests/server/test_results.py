@@ -3,6 +3,7 @@
 import io
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -134,6 +135,46 @@ def test_image_without_a_match_has_its_sources_only(api: Api) -> None:
     assert len(unsolved.table("axy_file").data) == UNSOLVED
     assert b"plot failed" in unsolved.file("new_fits_file")
     assert b"failure (no match was found)" in unsolved.file("joblog")
+
+
+@pytest.mark.parametrize("size", ["display", "full"])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("annotated", "JPEG"), ("red_green_image", "PNG"), ("extraction_image", "PNG")]
+)
+def test_solved_image_is_shown(orion: Solve, name: str, kind: str, size: str) -> None:
+    with Image.open(io.BytesIO(orion.file(f"{name}_{size}"))) as picture:
+        assert picture.format == kind
+        assert picture.size == ((640, 480) if size == "display" else (VIEW.width_px, VIEW.height_px))
+
+
+def test_job_is_found_by_what_its_annotations_name(orion: Solve) -> None:
+    names = {name for note in annotations(orion) for name in note["names"]}
+    assert (
+        names == set(told(orion, "tags")["tags"]) == set(told(orion, "objects_in_field")["objects_in_field"])
+    )
+    assert "Betelgeuse" in names
+    for query in ("betelgeuse", "BETELGEUSE&exact=yes", "betel"):
+        assert orion.job_id in orion.api.get(f"api/jobs_by_tag?query={query}").json()["job_ids"]
+    assert orion.job_id not in orion.api.get("api/jobs_by_tag?query=betel&exact=yes").json()["job_ids"]
+
+
+def test_annotations_can_be_limited_to_the_brightest_stars(orion: Solve) -> None:
+    assert told(orion, "annotations/?nbright=3")["annotations"] == annotations(orion)[:3]
+
+
+def told(orion: Solve, path: str) -> dict[str, Any]:
+    return dict(orion.api.get(f"api/jobs/{orion.job_id}/{path}").json())
+
+
+def annotations(orion: Solve) -> list[dict[str, Any]]:
+    return list(told(orion, "annotations")["annotations"])
+
+
+def test_images_of_a_submission_are_listed(api: Api) -> None:
+    submission_id = api.upload_sources(SOLVED)
+    images = api.read(submission_id)["images"]
+    reply = api.call("submission_images", {"session": api.session_key, "subid": submission_id})
+    assert reply.json() == {"status": "success", "image_ids": images}
 
 
 def test_files_for_readers_need_a_referer(orion: Solve) -> None:
