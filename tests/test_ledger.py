@@ -377,7 +377,7 @@ def test_file_that_cannot_be_written_is_an_error_and_keeps_what_it_held(
 def test_locked_file_is_an_error_after_a_while(ledger: Ledger) -> None:
     ledger.entry(KEY)
     ledger.close()
-    ledger._file._lock_wait_s = 0.05
+    ledger._file._database._lock_wait_s = 0.05
     assert ledger.path is not None
     other = sqlite3.connect(ledger.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
