@@ -94,10 +94,11 @@ def _get(url: str, *, allowed: Allowed) -> Iterator[http.client.HTTPResponse]:
     if parts.scheme not in PORTS or not host:
         raise FetchError("a URL must begin with http:// or https:// and name a host")
     port = parts.port or PORTS[parts.scheme]
-    connection = http.client.HTTPConnection(host, port)
+    secure = parts.scheme == "https"
+    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(host, port)
     with contextlib.closing(connection):
         connection.sock = _connect(_addresses(host, port, allowed=allowed), port)
-        if parts.scheme == "https":
+        if secure:
             trusted = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
             connection.sock = trusted.wrap_socket(connection.sock, server_hostname=host)
         connection.request("GET", _target(parts))
