@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -298,6 +299,60 @@ def test_upload_that_stays_unknown_is_looked_up_by_the_next_run(
     assert result.solution is not None
     assert (result.solution.submission_id, result.solution.job_id) == (None, FIRST_JOB + 1)
     assert len(server.uploads) == 1
+
+
+def test_lost_upload_that_is_refused_afterwards_is_still_looked_up_by_the_next_run(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    refusal = answer_json({"status": "error", "errormessage": "no more"})
+    nothing = answer_json({"status": "success", "jobs": []})
+
+    def answer(arrival: Arrival) -> Answer:
+        if arrival.path == "/api/myjobs":
+            return nothing
+        if arrival.path != "/api/upload":
+            return server.answer(arrival)
+        return refusal if server.uploads else attrs.evolve(server.answer(arrival), fault=Fault.RESET_AFTER)
+
+    server.responder = answer
+    paths = images(tmp_path, b"a")
+    (result,) = client.solve_many(paths, ledger=ledger)
+    assert isinstance(result.error, ServerRefused)
+    server.responder = server.answer
+    (result,) = client.solve_many(paths, ledger=ledger)
+    check(result)
+    assert len(server.uploads) == 1
+
+
+def test_upload_on_its_way_is_written_down_when_nobody_listens_any_more(
+    server: SmallNova, ledger: Ledger, tmp_path: Path
+) -> None:
+    # With a clock of our own no wait would end before the upload does.
+    client = Client("key", base_url=server.url)
+    stored, answered = threading.Event(), threading.Event()
+
+    def answer(arrival: Arrival) -> Answer:
+        given = server.answer(arrival)
+        if b"slow" in arrival.body:
+            stored.set()
+            answered.wait(20)
+        return given
+
+    server.responder = answer
+    slow, quick = images(tmp_path, b"slow", b"quick")
+    results = client.solve_many([slow, quick], ledger=ledger)
+    assert next(results).path == quick
+    assert stored.wait(20)
+    closing = threading.Thread(target=results.close)  # type: ignore[attr-defined]
+    closing.start()
+    answered.set()
+    closing.join(20)
+    entry = ledger.entry(Key.of_file(slow, Settings(), server=server.url))
+    assert entry is not None
+    assert (entry.state, len(server.uploads)) == ("sent", 2)
+    for result in client.solve_many([slow, quick], ledger=ledger):
+        check(result)
+    assert len(server.uploads) == 2
 
 
 def test_refused_upload_is_sent_by_the_next_run_without_a_search(
