@@ -20,6 +20,13 @@ def private(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def without_astroquery(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this program be one that has not loaded astroquery, whatever other tests did."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "astroquery"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
 @pytest.fixture
 def places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict:
     """Put a different key into every place; later ones are found when the earlier are taken away."""
