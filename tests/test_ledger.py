@@ -1,10 +1,11 @@
 """The ledger alone: what it keeps, who gets an image, and what happens to a file that is not usable."""
 
 import logging
-import multiprocessing
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -236,27 +237,24 @@ def test_threads_share_a_ledger_and_each_image_goes_to_one(ledger: Ledger) -> No
         assert sum(pool.map(work, range(4))) == len(keys)
 
 
-def _claim_all(path: Path, count: int, queue: "multiprocessing.Queue[int]") -> None:
-    ledger = Ledger(path)
-    with ledger.holder() as holder:
+def claim_all(path: str, count: int) -> None:
+    """Claim images and solve those that were granted; print how many. Run in processes of their own."""
+    with Ledger(Path(path)).holder() as holder:
         keys = [attrs.evolve(KEY, content_sha256=f"{number:064}") for number in range(count)]
         granted = [claim.entry for key in keys if (claim := holder.claim(key, name="a.fits")).granted]
         for entry in granted:
             holder.solved(entry, SOLUTION)
-    queue.put(len(granted))
+    print(len(granted))
 
 
 def test_processes_share_a_ledger_and_each_image_goes_to_one(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    queue: multiprocessing.Queue[int] = context.Queue()
-    workers = [
-        context.Process(target=_claim_all, args=(tmp_path / "ledger.sqlite", 30, queue)) for _ in range(2)
-    ]
-    for worker in workers:
-        worker.start()
-    assert sum(queue.get(timeout=60) for _ in workers) == 30
-    for worker in workers:
-        worker.join(20)
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import test_ledger; test_ledger.claim_all(sys.argv[2], 30)"
+    )
+    command = [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path / "ledger.sqlite")]
+    workers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    assert sum(int(worker.communicate(timeout=60)[0]) for worker in workers) == 30
 
 
 def test_forked_child_opens_its_own_and_lets_go_of_nothing(ledger: Ledger) -> None:
