@@ -217,10 +217,12 @@ class Client:
         ----------
         images
             Paths. All are looked at before the first is uploaded.
-        settings, timeout_s
-            Options of these uploads, and seconds to wait for each: see `solve`.
+        settings
+            See `solve`.
         workers
             Images in work at once, 1 or more; the public server solves no more than 16 of one user.
+        timeout_s
+            Seconds to wait for each: see `solve`.
 
         Yields
         ------

@@ -22,6 +22,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(?!astrometry_client).*"),  # the pages of other projects are not fetched
     (r"py:.*", r"astrometry_client\..*\.(T|Result)"),  # type variables
     (r"py:.*", r"astrometry_client\.session\.slots\..*"),  # between the limiter and its stores
+    (r"py:.*", r"astrometry_client\.ledger\..*"),  # between the ledger and a batch
     (r"py:.*", r"astrometry_client\.config\.NotGiven"),  # tells "not given" from "off"
 ]
 
