@@ -19,6 +19,7 @@ from astrometry_client.errors import (
     ServerRefused,
     Unreachable,
 )
+from astrometry_client.session.interrupting import pause
 from astrometry_client.session.replies import is_transient
 
 __all__ = ["RetryPolicy", "Retrying", "may_repeat", "next_wait_s", "settled"]
@@ -143,7 +144,7 @@ class Retrying:
     """
 
     policy: RetryPolicy = attrs.field(factory=RetryPolicy)
-    sleep: Callable[[float], object] = time.sleep
+    sleep: Callable[[float], object] = pause
     clock: Callable[[], float] = time.monotonic
     chance: Callable[[], float] = random.random
 

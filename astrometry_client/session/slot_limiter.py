@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -13,6 +12,7 @@ from pyrate_limiter import AbstractBucket, Limiter, Rate, RateItem
 from requests_ratelimiter.buckets import HostBucketFactory
 
 from astrometry_client.errors import InputError
+from astrometry_client.session.interrupting import pause
 from astrometry_client.session.slots import Slot, SlotStore, StoreUnusable, Window
 from astrometry_client.session.slots_memory import process_slots
 
@@ -44,7 +44,7 @@ class SlotLimiter(Limiter):
     on_wait
         Called with the seconds a wait is going to take, when it begins or is prolonged.
     sleep
-        Replaces `time.sleep` in tests.
+        Replaces the interruptible sleep in tests.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class SlotLimiter(Limiter):
         store: SlotStore,
         *,
         on_wait: OnWait | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = pause,
     ) -> None:
         super().__init__(_SlotBuckets(self), buffer_ms=0)
         self.windows = windows

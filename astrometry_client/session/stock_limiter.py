@@ -20,6 +20,7 @@ from pyrate_limiter import (
 from requests_ratelimiter.buckets import HostBucketFactory, prepare_sqlite_kwargs
 
 from astrometry_client.session.file_lock_bucket import FileLockSQLiteBucket
+from astrometry_client.session.interrupting import pause
 from astrometry_client.session.slot_limiter import OnWait, SlotLimiter
 from astrometry_client.session.slots import Window
 from astrometry_client.session.slots_memory import process_slots
@@ -49,7 +50,7 @@ class BucketLimiter(Limiter):
     on_wait
         Called with the seconds a wait is going to take, when it begins.
     clock, sleep
-        Replace `time.monotonic` and `time.sleep` in tests.
+        Replace `time.monotonic` and the interruptible sleep in tests.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class BucketLimiter(Limiter):
         *,
         on_wait: OnWait | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = pause,
     ) -> None:
         super().__init__(_StockBuckets(stock_rates(windows), bucket_class, bucket_kwargs))
         self.windows = windows
