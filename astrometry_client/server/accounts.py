@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import string
 import time
+from collections.abc import Callable
 
 import attrs
 
@@ -47,10 +48,15 @@ class Accounts:
     ----------
     session_s
         Lifetime of a login, seconds.
+    clock
+        Tells the time, seconds since 1970.
     """
 
-    def __init__(self, database: Database, *, session_s: float) -> None:
+    def __init__(
+        self, database: Database, *, session_s: float, clock: Callable[[], float] = time.time
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._session_s = session_s
 
     def has_keys(self) -> bool:
@@ -85,7 +91,7 @@ class Accounts:
         if user is None:
             raise ApiError("bad apikey")
         session_key = _random(SESSION_LETTERS, SESSION_LENGTH)
-        now = time.time()
+        now = self._clock()
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM sessions WHERE expires < ?", (now - PURGE_S,))
             connection.execute(
@@ -105,6 +111,6 @@ class Accounts:
         session = self._database.row("SELECT * FROM sessions WHERE hash = ?", _hash(session_key))
         if session is None:
             raise ApiError(f'no session with key "{session_key}"')
-        if session["expires"] < time.time():
+        if session["expires"] < self._clock():
             raise ApiError("user is not authenticated.")
         return int(session["user_id"])

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from .fetching import file_name
 from .forms import Form, reading_form
 from .options import LISTED, URL, read_options, read_sources
-from .service import Service
+from .service import Desk
 from .wire import ApiError, PageError, UnknownPath, json_reply
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -27,9 +27,9 @@ LONGEST_ECHO = 1000
 LARGEST_ID = 2**63 - 1
 
 
-def service_of(request: Request) -> Service:
+def service_of(request: Request) -> Desk:
     """Return the service this request came to."""
-    service: Service = request.app.state.service
+    service: Desk = request.app.state.service
     return service
 
 
@@ -70,7 +70,7 @@ async def _reading(request: Request) -> AsyncIterator[tuple[Form, dict[str, Any]
         yield form, _document(form)
 
 
-def _user(service: Service, document: dict[str, Any]) -> int:
+def _user(service: Desk, document: dict[str, Any]) -> int:
     if "session" not in document:
         raise ApiError('no "session" in JSON.')
     session = document["session"]
@@ -93,7 +93,7 @@ async def upload(request: Request) -> Response:
         return await run_in_threadpool(_upload, service_of(request), form, document)
 
 
-def _upload(service: Service, form: Form, document: dict[str, Any]) -> Response:
+def _upload(service: Desk, form: Form, document: dict[str, Any]) -> Response:
     user = _user(service, document)
     options, sources = _options(document), read_sources(document)
     stored = form.file.keep() if form.file and sources is None else None
@@ -112,7 +112,7 @@ async def url_upload(request: Request) -> Response:
         return await run_in_threadpool(_url_upload, service_of(request), document)
 
 
-def _url_upload(service: Service, document: dict[str, Any]) -> Response:
+def _url_upload(service: Desk, document: dict[str, Any]) -> Response:
     user = _user(service, document)
     url = str(document.get("url"))
     options = {**_options(document), URL: url}

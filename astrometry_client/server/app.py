@@ -7,7 +7,7 @@ from starlette.routing import Route
 
 from . import api, results
 from .forms import TooLarge
-from .service import Service
+from .service import Desk
 from .wire import ApiError, PageError, UnknownPath, error_page, error_reply, page
 
 NAME = "Astrometry server"
@@ -39,7 +39,7 @@ async def _broken(_request: Request, _error: Exception) -> Response:
     return error_page(500)
 
 
-def make_app(service: Service) -> Starlette:
+def make_app(service: Desk) -> Starlette:
     """Return the application that shows a service to the world."""
     app = Starlette(
         routes=[*api.ROUTES, *results.ROUTES, Route("/{path:path}", elsewhere, methods=api.METHODS)],

@@ -8,6 +8,8 @@ was killed goes on where it stopped.
 import json
 import logging
 import sqlite3
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,16 +89,23 @@ class Solved:
     stars: list[list[float]] = attrs.field(factory=list)
 
 
-def _now() -> str:
-    """Return the time as nova writes it: UTC without saying so."""
-    return datetime.now(UTC).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
-
-
 class Queue:
-    """The work of one server."""
+    """The work of one server.
 
-    def __init__(self, database: Database) -> None:
+    Parameters
+    ----------
+    clock
+        Tells the time, seconds since 1970.
+    """
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
+        self._clock = clock
+
+    def _now(self) -> str:
+        """Return the time as nova writes it: UTC without saying so."""
+        now = datetime.fromtimestamp(self._clock(), UTC).replace(tzinfo=None)
+        return now.isoformat(sep=" ", timespec="microseconds")
 
     def submit(self, user_id: int, *, sha1: str | None, filename: str, options: dict[str, Any]) -> int:
         """Add a submission; its id returns when it is safely on the disk."""
@@ -116,19 +125,21 @@ class Queue:
 
     def take(self) -> ReadTask | SolveTask | None:
         """Return the next work, marked as begun. Reading goes first: it is short and tells most."""
-        return self._take_submission() or self._take_job()
+        return self.take_submission() or self.take_job()
 
-    def _take_submission(self) -> ReadTask | None:
+    def take_submission(self) -> ReadTask | None:
+        """Return the next submission to be read, marked as begun."""
         with self._database.transaction() as connection:
             row = connection.execute(
                 "UPDATE submissions SET started = ? WHERE id = (SELECT id FROM submissions"
                 " WHERE finished IS NULL AND started IS NULL ORDER BY id LIMIT 1)"
                 " RETURNING id, sha1, filename, options",
-                (_now(),),
+                (self._now(),),
             ).fetchone()
         return row and ReadTask(row["id"], row["sha1"], row["filename"], json.loads(row["options"]))
 
-    def _take_job(self) -> SolveTask | None:
+    def take_job(self) -> SolveTask | None:
+        """Return the next job to be solved, marked as begun."""
         with self._database.transaction() as connection:
             job = connection.execute(
                 "UPDATE jobs SET status = 'solving' WHERE id = (SELECT id FROM jobs"
@@ -162,7 +173,9 @@ class Queue:
     def finish_reading(self, submission_id: int, images: list[FoundImage]) -> None:
         """Note the images found in a submission."""
         with self._database.transaction() as connection:
-            connection.execute("UPDATE submissions SET finished = ? WHERE id = ?", (_now(), submission_id))
+            connection.execute(
+                "UPDATE submissions SET finished = ? WHERE id = ?", (self._now(), submission_id)
+            )
             connection.executemany(
                 "INSERT INTO images (submission_id, sha1, filename, field) VALUES (?, ?, ?, ?)",
                 [(submission_id, image.sha1, image.filename, image.field) for image in images],
@@ -173,7 +186,7 @@ class Queue:
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE submissions SET finished = ?, error_message = ? WHERE id = ?",
-                (_now(), message, submission_id),
+                (self._now(), message, submission_id),
             )
         _log.info("submission %d: %s", submission_id, message)
 

@@ -96,7 +96,7 @@ async def product_file(request: Request, *, name: str) -> Response:
         return _failure(product, f"job {job_id} has no {name}")
     task = await run_in_threadpool(service.records.material, job_id, name)
     try:
-        made = await service.maker.make(task)
+        made = await service.make(task)
     except NotMade as error:
         return _failure(product, str(error))
     return _sent(made, product)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, BinaryIO, Protocol
 
 import filelock
 
@@ -13,10 +13,27 @@ from .accounts import Accounts
 from .database import Database
 from .files import FileStore
 from .making import Maker
-from .queue import Queue
+from .queue import MakeTask, Queue
 from .records import Records
 from .settings import ServerSettings
 from .workers import Pool
+
+
+class Desk(Protocol):
+    """What the application asks of a server: who may ask, what is known, and where new work goes."""
+
+    settings: ServerSettings
+    accounts: Accounts
+    files: FileStore
+    records: Records
+
+    def submit(self, user_id: int, *, sha1: str | None, filename: str, options: dict[str, Any]) -> int:
+        """Add a submission and return its id."""
+        ...
+
+    async def make(self, task: MakeTask) -> BinaryIO:
+        """Return a new result file, open to be read; raises `NotMade` if there is none to be had."""
+        ...
 
 
 class Service:
@@ -37,7 +54,7 @@ class Service:
         self.records = Records(self._database)
         self._queue = Queue(self._database)
         self._pool = Pool(self._queue, settings)
-        self.maker = Maker(settings)
+        self._maker = Maker(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def submit(self, user_id: int, *, sha1: str | None, filename: str, options: dict[str, Any]) -> int:
@@ -47,13 +64,17 @@ class Service:
             self._loop.call_soon_threadsafe(self._pool.wake)
         return submission_id
 
+    async def make(self, task: MakeTask) -> BinaryIO:
+        """Return a new result file, as `Maker.make`."""
+        return await self._maker.make(task)
+
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Keep the workers at work during the block, beginning with what the last server left."""
         self.files.sweep()
         self._queue.recover()
         self._loop = asyncio.get_running_loop()
-        async with self._pool.working(), self.maker.working():
+        async with self._pool.working(), self._maker.working():
             yield
 
     def close(self) -> None:
