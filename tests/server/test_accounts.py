@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from live_server import OpenDatabase
 
-from astrometry_client.server import accounts as module
 from astrometry_client.server.accounts import PURGE_S, Accounts
 from astrometry_client.server.wire import ApiError
 
@@ -14,20 +13,18 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1e9
 
-    def time(self) -> float:
+    def __call__(self) -> float:
         return self.now
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def accounts(open_database: OpenDatabase) -> Accounts:
-    return Accounts(open_database(), session_s=100.0)
+def accounts(open_database: OpenDatabase, clock: Clock) -> Accounts:
+    return Accounts(open_database(), session_s=100.0, clock=clock)
 
 
 def test_new_key_logs_in(accounts: Accounts) -> None:
