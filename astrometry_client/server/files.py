@@ -34,10 +34,13 @@ class FileStore:
     ----------
     folder
         Made if missing. What an ended server left unfinished in it can be removed with `sweep`.
+    lasting
+        Whether a kept file survives a power failure.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lasting: bool = True) -> None:
         self._folder = folder
+        self.lasting = lasting
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
 
@@ -81,14 +84,16 @@ class IncomingFile:
     def keep(self) -> StoredFile:
         """Put the complete file on the disk under its hash; the same content is kept once."""
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if self._store.lasting:
+            os.fsync(self._file.fileno())
         self._file.close()
         stored = StoredFile(self._sha1.hexdigest(), self.size_bytes)
         target = self._store.path(stored.sha1)
         target.parent.mkdir(exist_ok=True)
         self._path.replace(target)
-        sync_folder(target.parent)
-        sync_folder(target.parent.parent)
+        if self._store.lasting:
+            sync_folder(target.parent)
+            sync_folder(target.parent.parent)
         return stored
 
     def __enter__(self) -> "IncomingFile":

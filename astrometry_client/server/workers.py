@@ -88,7 +88,7 @@ class Worker:
             It took longer than its limit, and was stopped.
         """
         async with asyncio.timeout(self.limit_s(task)):
-            return _understand(await self._ask({KINDS[type(task)]: attrs.asdict(task)}))
+            return understand(await self._ask({KINDS[type(task)]: attrs.asdict(task)}))
 
     def limit_s(self, task: ReadTask | SolveTask | MakeTask) -> float:
         """Return how long this task may take."""
@@ -129,7 +129,8 @@ async def _exchange(process: asyncio.subprocess.Process, message: dict[str, Any]
     return reply
 
 
-def _understand(reply: dict[str, Any]) -> Result:
+def understand(reply: dict[str, Any]) -> Result:
+    """Return what a worker says in its reply; raises `WorkerDied` if that makes no sense."""
     try:
         if "images" in reply:
             return [FoundImage(**image) for image in reply["images"]]
