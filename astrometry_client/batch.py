@@ -33,7 +33,7 @@ __all__ = ["BatchProgress", "BatchResult", "redo_states", "solved_images"]
 
 logger = logging.getLogger(__name__)
 
-BatchProgress = Callable[[str | Path, flow.Effect], None]
+BatchProgress = Callable[[str | Path, flow.Step], None]
 
 _NEVER_STORED: Final = (InputError, Unreachable, RateLimitExceeded, ServerRefused)
 """After these errors the server certainly has not got the upload."""
@@ -118,6 +118,7 @@ def _results(
         ends = drive_many(
             batch.flows(files, holder),
             batch.login.client_session,
+            server=batch.login.base_url,
             most=max_unfinished,
             on_step=on_step and (lambda image, effect: on_step(image.paths[0], effect)),
         )

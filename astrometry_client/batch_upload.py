@@ -20,6 +20,7 @@ def ended_jobs(
     uploads: Iterable[tuple[Upload, Name]],
     client_session: ClientSession | None,
     *,
+    server: str,
     workers: int,
     timeout_s: float | None,
 ) -> Iterator[tuple[Job | Submission, Name]]:
@@ -31,6 +32,8 @@ def ended_jobs(
         Each with what its results are yielded with.
     client_session
         Makes the requests; by default each thread's own.
+    server
+        The address of the server.
     workers
         Uploads in work at once.
     timeout_s
@@ -52,7 +55,7 @@ def ended_jobs(
             polling = pace_of(upload.session.base_url, timeout_s=timeout_s)
             yield name, _ended(upload, polling)
 
-    for name, end in drive_many(flows(), client_session, most=workers):
+    for name, end in drive_many(flows(), client_session, server=server, most=workers):
         if isinstance(end, AstrometryError):
             failed = failed or end
         else:

@@ -241,7 +241,13 @@ class Client:
         if workers < 1:
             raise InputError(f"workers={workers!r} is not allowed: give 1 or more.")
         uploads = [(self._file(image, settings), image) for image in images]
-        return ended_jobs(uploads, self.session.client_session, workers=workers, timeout_s=timeout_s)
+        return ended_jobs(
+            uploads,
+            self.session.client_session,
+            server=self.base_url,
+            workers=workers,
+            timeout_s=timeout_s,
+        )
 
     def solve_many(
         self,
@@ -359,8 +365,6 @@ class Client:
         InputError
             The tag is empty.
         """
-        if not tag:
-            raise InputError("tag='' is not allowed: give a tag, such as the name of a star.")
         return api.jobs_by_tag(self.base_url, tag, exact=exact).make(self.session.client_session)
 
     def submission_images(self, submission_id: int) -> tuple[int, ...]:

@@ -78,6 +78,9 @@ class Defaults:
     upload_threads: int = 4
     """Uploads on their way at once: enough to hide the server's silence after each, too few to crowd it."""
 
+    read_threads: int = 4
+    """Looks and downloads on their way at once: nova answers within a second, and asks to be asked little."""
+
     lease_s: float = 30.0
     """An image a batch has in hand is free for others so long after the batch died. Renewed three times as
     often, so that a busy machine may miss two."""

@@ -9,10 +9,10 @@ from astrometry_client.config import DEFAULTS, NotGiven
 from astrometry_client.errors import AstrometryError
 from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled, is_loopback
 
-__all__ = ["Progress", "drive", "pace_of"]
+__all__ = ["Progress", "drive", "pace_of", "pause_s"]
 
 T = TypeVar("T")
-Progress = Callable[[flow.Effect], None]
+Progress = Callable[[flow.Step], None]
 
 
 def drive(
@@ -26,22 +26,24 @@ def drive(
         Makes the requests; by default the calling thread's own. It waits with the session's own sleep and
         clock, those of its `retrying`, so that time is replaced in one place.
     on_step
-        Called before each effect.
+        Called before each request and each wait.
     """
     session = client_session or get_local_session()
     started_s = session.retrying.clock()
     try:
         effect = next(steps)
         while True:
-            if on_step:
+            if on_step and not isinstance(effect, flow.Local):
                 on_step(effect)
             try:
-                if isinstance(effect, flow.Make):
+                if isinstance(effect, flow.Local):
+                    answer = effect.make()
+                elif isinstance(effect, flow.Make):
                     answer = effect.request.make(session)
                 else:
-                    # What a dry run has uploaded is solved at once.
-                    if not is_dry_run_enabled("POST", session):
-                        session.retrying.sleep(effect.seconds)
+                    seconds = pause_s(effect, session)
+                    if seconds:
+                        session.retrying.sleep(seconds)
                     answer = session.retrying.clock() - started_s
             except AstrometryError as error:
                 effect = steps.throw(error)
@@ -50,6 +52,11 @@ def drive(
     except StopIteration as end:
         value: T = end.value
         return value
+
+
+def pause_s(wait: flow.Wait, client_session: ClientSession) -> float:
+    """Return how long a wait lasts: no time in a dry run, where what was uploaded is solved at once."""
+    return 0.0 if is_dry_run_enabled("POST", client_session) else wait.seconds
 
 
 _PUBLIC_PACE_S: Final = (5.0, 60.0)

@@ -1,18 +1,16 @@
-"""The driver of many flows at once: all in the calling thread, but for uploads, which must hold up nobody."""
+"""The driver of many flows at once."""
 
-import heapq
-import itertools
+import concurrent.futures
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, Generic, TypeVar
-
-import attrs
+from typing import TypeVar
 
 from astrometry_client import flow
-from astrometry_client.config import DEFAULTS
+from astrometry_client.agenda import Agenda
+from astrometry_client.circuit import Circuit
+from astrometry_client.driver import pause_s
 from astrometry_client.errors import AstrometryError
-from astrometry_client.request import Request
-from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled
+from astrometry_client.lanes import Lanes
+from astrometry_client.session import ClientSession, get_local_session
 
 __all__ = ["drive_many"]
 
@@ -24,13 +22,15 @@ def drive_many(
     flows: Iterable[tuple[Name, flow.Steps[T]]],
     client_session: ClientSession | None = None,
     *,
+    server: str,
     most: int,
-    on_step: Callable[[Name, flow.Effect], None] | None = None,
+    deadline_s: float | None = None,
+    on_step: Callable[[Name, flow.Step], None] | None = None,
 ) -> Generator[tuple[Name, T | AstrometryError], None, None]:
     """Carry out flows, several at once, and yield what each ends with, as they end.
 
-    Nothing moves on while the caller keeps a result, except uploads. Who stops listening waits for the
-    uploads that are on their way; those that have not begun are dropped.
+    Nothing is begun while the caller keeps a result. Who stops listening waits for the uploads that are on
+    their way; those that have not begun are dropped.
 
     Parameters
     ----------
@@ -38,10 +38,14 @@ def drive_many(
         Each with what its end is yielded with. One is taken when there is room for it.
     client_session
         Makes the requests and keeps the time; by default each thread's own.
+    server
+        The address of the server they ask.
     most
         Flows in work at once.
+    deadline_s
+        Seconds after which nothing more is begun, and all in work end with `SolveTimeout`.
     on_step
-        Called before each effect.
+        Called before each request and each wait.
 
     Yields
     ------
@@ -50,114 +54,55 @@ def drive_many(
     end
         What it returned, or the error it ended with.
     """
-    scheduler: _Scheduler[Name, T] = _Scheduler(client_session, on_step)
-    waiting = iter(flows)
+    session = client_session or get_local_session()
+    clock = session.retrying.clock
+    ends_s = None if deadline_s is None else clock() + deadline_s
+    agenda: Agenda[Name, T] = Agenda(
+        Circuit(server), pause_s=lambda wait: pause_s(wait, session), on_step=on_step
+    )
+    lanes = Lanes(client_session)
+    waiting: Iterator[tuple[Name, flow.Steps[T]]] | None = iter(flows)
     try:
-        while True:
-            # What uploads ended with may be a reason to begin no more.
-            if len(scheduler) >= most or scheduler.answered:
-                yield from scheduler.go_on()
-            elif (more := next(waiting, None)) is not None:
-                yield from scheduler.begin(*more)
-            elif len(scheduler):
-                yield from scheduler.go_on()
-            else:
-                return
+        while waiting is not None or len(agenda) or agenda.ended:
+            if ends_s is not None and clock() >= ends_s:
+                waiting, ends_s = None, None
+                agenda.give_up(clock())
+            begun = False
+            # What was just answered may be a reason to begin no more.
+            if waiting is not None and len(agenda) < most and not (agenda.ended or _any_done(lanes)):
+                more = next(waiting, None)
+                if more is None:
+                    waiting = None
+                else:
+                    agenda.begin(*more, clock())
+                    begun = True
+            for errand in agenda.startable(lanes.free, clock()):
+                lanes.start(errand)
+            if agenda.ended:
+                while agenda.ended:
+                    yield agenda.ended.popleft()
+            elif not begun and len(agenda):
+                _wait(agenda, lanes, session, ends_s)
     finally:
-        scheduler.close()
+        lanes.close()
+        agenda.close()
 
 
-@attrs.define(eq=False)
-class _Task(Generic[Name, T]):
-    """A flow in work."""
-
-    name: Name
-    steps: flow.Steps[T]
-    started_s: float
+def _any_done(lanes: Lanes) -> bool:
+    """Return whether something was answered, which may be a reason to begin no more."""
+    return any(future.done() for future in lanes.under_way)
 
 
-class _Scheduler(Generic[Name, T]):
-    """Flows in work: those that wait, by the time they are due, and those that upload."""
-
-    def __init__(
-        self,
-        client_session: ClientSession | None,
-        on_step: Callable[[Name, flow.Effect], None] | None,
-    ) -> None:
-        self._given = client_session
-        self._session = client_session or get_local_session()
-        self._clock = self._session.retrying.clock
-        self._on_step = on_step
-        self._order = itertools.count()
-        self._waiting: list[tuple[float, int, _Task[Name, T]]] = []
-        self._uploading: dict[Future[Any], _Task[Name, T]] = {}
-        self._pool = ThreadPoolExecutor(DEFAULTS.upload_threads, thread_name_prefix="upload")
-
-    def __len__(self) -> int:
-        return len(self._waiting) + len(self._uploading)
-
-    @property
-    def answered(self) -> bool:
-        """Whether an upload has ended."""
-        return any(future.done() for future in self._uploading)
-
-    def begin(self, name: Name, steps: flow.Steps[T]) -> Iterator[tuple[Name, T | AstrometryError]]:
-        """Take a flow up, and yield its end if it has nothing to wait for."""
-        return self._advance(_Task(name, steps, self._clock()), None)
-
-    def go_on(self) -> Iterator[tuple[Name, T | AstrometryError]]:
-        """Wait until one of the flows can go on, let it, and yield its end if that was it."""
-        while True:
-            done = next((future for future in self._uploading if future.done()), None)
-            if done is not None:
-                return self._advance(self._uploading.pop(done), _answer(done.result))
-            wait_s = self._waiting[0][0] - self._clock() if self._waiting else None
-            if wait_s is not None and wait_s <= 0:
-                _, _, task = heapq.heappop(self._waiting)
-                return self._advance(task, self._clock() - task.started_s)
-            if self._uploading:
-                wait(self._uploading, timeout=wait_s, return_when=FIRST_COMPLETED)
-            elif wait_s is not None:
-                self._session.retrying.sleep(wait_s)
-
-    def close(self) -> None:
-        """Wait for the uploads on their way, and drop all else."""
-        self._pool.shutdown(cancel_futures=True)
-        for task in (*self._uploading.values(), *(task for _, _, task in self._waiting)):
-            task.steps.close()
-
-    def _advance(self, task: _Task[Name, T], answer: Any) -> Iterator[tuple[Name, T | AstrometryError]]:
-        """Carry out a flow until it waits, uploads or ends."""
-        try:
-            while True:
-                throws = isinstance(answer, AstrometryError)
-                effect = task.steps.throw(answer) if throws else task.steps.send(answer)
-                if self._on_step:
-                    self._on_step(task.name, effect)
-                if isinstance(effect, flow.Wait):
-                    self._put_off(task, effect.seconds)
-                    return
-                if effect.stage == "uploading":
-                    self._uploading[self._pool.submit(effect.request.make, self._given)] = task
-                    return
-                answer = self._made(effect.request)
-        except StopIteration as end:
-            yield task.name, end.value
-        except AstrometryError as error:
-            yield task.name, error
-
-    def _put_off(self, task: _Task[Name, T], seconds: float) -> None:
-        # What a dry run has uploaded is solved at once.
-        wait_s = 0.0 if is_dry_run_enabled("POST", self._session) else seconds
-        heapq.heappush(self._waiting, (self._clock() + wait_s, next(self._order), task))
-
-    def _made(self, request: Request[Any]) -> Any:
-        return _answer(lambda: request.make(self._session))
-
-
-def _answer(ask: Callable[[], Any]) -> Any:
-    """Return what is sent back to a flow: a value, or the error to throw in."""
-    try:
-        return ask()
-    except AstrometryError as error:
-        return error
+def _wait(agenda: Agenda[Name, T], lanes: Lanes, session: ClientSession, ends_s: float | None) -> None:
+    """Wait until something was answered, or something else can be started."""
+    clock = session.retrying.clock
+    waits_s = [agenda.wait_s(clock()), None if ends_s is None else max(0.0, ends_s - clock())]
+    wait_s = min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
+    if lanes.under_way:
+        done, _ = concurrent.futures.wait(
+            lanes.under_way, timeout=wait_s, return_when=concurrent.futures.FIRST_COMPLETED
+        )
+        for future in done:
+            agenda.answered(lanes.take(future), future.result(), clock())
+    elif wait_s is not None:
+        session.retrying.sleep(wait_s)

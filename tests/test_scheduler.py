@@ -46,7 +46,7 @@ def asks(server: FaultyServer, path: str, stage: flow.Stage) -> flow.Steps[Any]:
 
 def test_flows_end_in_the_order_of_their_waits(session: ClientSession, passing: ManualTime) -> None:
     flows = [("late", waits(5, 5)), ("none", waits()), ("early", waits(3)), ("later", waits(11))]
-    assert list(drive_many(flows, session, most=4)) == [
+    assert list(drive_many(flows, session, server="http://127.0.0.1", most=4)) == [
         ("none", 0.0),
         ("early", 3.0),
         ("late", 10.0),
@@ -63,7 +63,7 @@ def test_no_more_are_in_work_than_allowed(session: ClientSession) -> None:
             begun.append(number)
             yield number, waits(1)
 
-    ended = drive_many(flows(), session, most=2)
+    ended = drive_many(flows(), session, server="http://127.0.0.1", most=2)
     assert next(ended) == (0, 1.0)
     assert begun == [0, 1]
     assert [name for name, _ in ended] == [1, 2, 3, 4, 5]
@@ -77,7 +77,7 @@ def test_error_ends_its_own_flow_only(server: FaultyServer, session: ClientSessi
         yield
 
     flows = [("bad", bad()), ("lost", asks(server, "jobs/1", "solving")), ("well", waits(1))]
-    ends = dict(drive_many(flows, session, most=3))
+    ends = dict(drive_many(flows, session, server="http://127.0.0.1", most=3))
     assert (type(ends["bad"]), type(ends["lost"]), ends["well"]) == (InputError, NotFound, 1.0)
 
 
@@ -91,16 +91,24 @@ def test_upload_that_takes_long_holds_up_nobody(server: FaultyServer, session: C
 
     server.responder = answer
     flows = [("big", asks(server, "upload", "uploading")), ("small", asks(server, "jobs/1", "solving"))]
-    ended = drive_many(flows, session, most=2)
+    ended = drive_many(flows, session, server="http://127.0.0.1", most=2)
     assert next(ended)[0] == "small"
     others_ended.set()
     assert next(ended)[0] == "big"
 
 
 def test_steps_are_told_with_the_name_of_their_flow(session: ClientSession) -> None:
-    told: list[tuple[str, flow.Effect]] = []
+    told: list[tuple[str, flow.Step]] = []
     flows = [("a", waits(1)), ("b", waits(2))]
-    list(drive_many(flows, session, most=2, on_step=lambda name, effect: told.append((name, effect))))
+    list(
+        drive_many(
+            flows,
+            session,
+            server="http://127.0.0.1",
+            most=2,
+            on_step=lambda name, effect: told.append((name, effect)),
+        )
+    )
     assert told == [("a", flow.Wait(1, "solving")), ("b", flow.Wait(2, "solving"))]
 
 
@@ -113,7 +121,12 @@ def test_who_stops_listening_closes_what_is_in_work(session: ClientSession) -> N
         finally:
             closed.append("closed")
 
-    ended = drive_many([("first", waits()), ("rest", steps()), ("second", waits(1))], session, most=3)
+    ended = drive_many(
+        [("first", waits()), ("rest", steps()), ("second", waits(1))],
+        session,
+        server="http://127.0.0.1",
+        most=3,
+    )
     assert next(ended)[0] == "first"
     assert next(ended)[0] == "second"
     ended.close()  # type: ignore[attr-defined]

@@ -27,7 +27,7 @@ class StageLine:
         self._stage: flow.Stage | None = None
         self._started_s = time.monotonic()
 
-    def __call__(self, effect: flow.Effect) -> None:
+    def __call__(self, effect: flow.Step) -> None:
         """Take note of the next step of a flow."""
         seconds = time.monotonic() - self._started_s
         if self._status is not None:

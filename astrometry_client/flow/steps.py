@@ -1,7 +1,7 @@
 """What a flow asks of its driver, and how long it lets it wait."""
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
@@ -30,7 +30,21 @@ class Wait:
     stage: Stage
 
 
-Effect = Make | Wait
+@attrs.frozen
+class Local:
+    """Effect: take this step on this machine, such as one of the ledger, and send back what it returns."""
+
+    step: Callable[[], Any]
+
+    def make(self, _client_session: object = None) -> Any:
+        """Take the step, in the manner of a request."""
+        return self.step()
+
+
+Step = Make | Wait
+"""What those are told who watch a flow."""
+
+Effect = Step | Local
 Steps = Generator[Effect, Any, T]
 
 

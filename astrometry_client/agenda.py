@@ -1,0 +1,203 @@
+"""Flows in work: what may be done for them now, who waits for how long, what has ended."""
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, Literal, TypeVar
+
+import attrs
+
+from astrometry_client import flow
+from astrometry_client.circuit import WEATHER, Circuit
+from astrometry_client.errors import AstrometryError, NoUsableReply, SolveTimeout
+from astrometry_client.session import ClientSession
+
+__all__ = ["Agenda", "Errand", "Lane"]
+
+Name = TypeVar("Name")
+T = TypeVar("T")
+
+Lane = Literal["uploads", "reads", "local"]
+"""Where it is done: none of the three holds up the others."""
+
+_MOST_TRIES: Final = 10
+"""A request is made so often at most while the server refuses: for more than an hour at the public rests."""
+
+
+@attrs.define(eq=False)
+class _Task(Generic[Name, T]):
+    """A flow in work."""
+
+    name: Name
+    steps: flow.Steps[T]
+    begun_s: float
+
+
+@attrs.frozen(eq=False)
+class Errand:
+    """Something to be done for a flow, in some thread."""
+
+    task: _Task[Any, Any]
+    lane: Lane
+    work: Callable[[ClientSession | None], Any]
+    rank: int
+    tries: int = 1
+
+    def carry_out(self, client_session: ClientSession | None) -> Any:
+        """Return what came of it: a value, or the error to throw into the flow."""
+        try:
+            return self.work(client_session)
+        except AstrometryError as error:
+            return error
+
+
+class Agenda(Generic[Name, T]):
+    """What is to be done for many flows, results first. It decides, and does nothing itself.
+
+    Times are seconds of one clock that never steps back; while the circuit is open, it stands still for the
+    flows.
+
+    Parameters
+    ----------
+    circuit
+        Tells whether the server may be asked.
+    pause_s
+        Returns how long a wait lasts.
+    on_step
+        Called with the name of a flow before each request and each wait.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        *,
+        pause_s: Callable[[flow.Wait], float],
+        on_step: Callable[[Name, flow.Step], None] | None = None,
+    ) -> None:
+        self.ended: deque[tuple[Name, T | AstrometryError]] = deque()
+        """The flows that have ended and were not yet taken away from here."""
+        self._circuit = circuit
+        self._pause_s = pause_s
+        self._on_step = on_step
+        self._order = itertools.count()
+        self._waiting: list[tuple[float, int, _Task[Name, T]]] = []
+        self._ready: dict[Lane, list[tuple[int, int, Errand]]] = {"uploads": [], "reads": [], "local": []}
+        self._under_way: set[Errand] = set()
+        self._given_up = False
+
+    def __len__(self) -> int:
+        return len(self._waiting) + sum(map(len, self._ready.values())) + len(self._under_way)
+
+    def begin(self, name: Name, steps: flow.Steps[T], now_s: float) -> None:
+        """Take a flow up."""
+        self._advance(_Task(name, steps, now_s - self._circuit.held_s(now_s)), None, now_s)
+
+    def startable(self, free: Mapping[Lane, int], now_s: float) -> list[Errand]:
+        """Return what is to be started now, and count it as under way.
+
+        Parameters
+        ----------
+        free
+            As much as each lane has room for.
+        """
+        self._wake(now_s)
+        started: list[Errand] = []
+        for lane, ready in self._ready.items():
+            while ready and len([one for one in started if one.lane == lane]) < free[lane]:
+                if lane != "local" and not self._may_ask(now_s):
+                    break
+                errand = heapq.heappop(ready)[2]
+                started.append(errand)
+                self._under_way.add(errand)
+        return started
+
+    def answered(self, errand: Errand, answer: Any, now_s: float) -> None:
+        """Let the flow go on with what came of its errand."""
+        self._under_way.remove(errand)
+        if errand.lane != "local":
+            self._tell_circuit(answer, now_s)
+            if isinstance(answer, WEATHER) and not self._given_up and self._is_put_back(errand):
+                self._put_ready(attrs.evolve(errand, tries=errand.tries + 1))
+                return
+        self._advance(errand.task, answer, now_s)
+
+    def wait_s(self, now_s: float) -> float | None:
+        """Return the seconds until something may be started that cannot be now; `None` if nothing will."""
+        times = [self._waiting[0][0] - now_s] if self._waiting else []
+        if self._circuit.is_open and not self._asking and (self._ready["uploads"] or self._ready["reads"]):
+            times.append(self._circuit.rest_s(now_s))
+        return max(0.0, min(times)) if times else None
+
+    def give_up(self, now_s: float) -> None:
+        """End all flows where they stand; their own last steps on this machine are still to be done."""
+        self._given_up = True
+        tasks = [task for _, _, task in self._waiting]
+        for lane in ("uploads", "reads"):
+            tasks += [errand.task for _, _, errand in self._ready[lane]]
+            self._ready[lane] = []
+        self._waiting = []
+        for task in tasks:
+            self._advance(task, _given_up(), now_s)
+
+    def close(self) -> None:
+        """Drop all flows."""
+        errands = [*self._under_way, *(one for ready in self._ready.values() for _, _, one in ready)]
+        for task in (*(task for _, _, task in self._waiting), *(errand.task for errand in errands)):
+            task.steps.close()
+
+    @property
+    def _asking(self) -> bool:
+        return any(errand.lane != "local" for errand in self._under_way)
+
+    def _may_ask(self, now_s: float) -> bool:
+        """Return whether a request may leave: any, or the one that tries whether the server is back."""
+        if not self._circuit.is_open:
+            return True
+        return self._circuit.rest_s(now_s) <= 0 and not self._asking
+
+    def _is_put_back(self, errand: Errand) -> bool:
+        return self._circuit.server_known and errand.tries < _MOST_TRIES
+
+    def _tell_circuit(self, answer: Any, now_s: float) -> None:
+        if isinstance(answer, WEATHER):
+            self._circuit.failed(answer, now_s)
+        elif not isinstance(answer, NoUsableReply):
+            self._circuit.answered(now_s)
+
+    def _wake(self, now_s: float) -> None:
+        while self._waiting and self._waiting[0][0] <= now_s:
+            task = heapq.heappop(self._waiting)[2]
+            self._advance(task, now_s - self._circuit.held_s(now_s) - task.begun_s, now_s)
+
+    def _advance(self, task: _Task[Name, T], answer: Any, now_s: float) -> None:
+        """Let a flow decide until it waits, has something done, or ends."""
+        try:
+            while True:
+                throws = isinstance(answer, AstrometryError)
+                effect = task.steps.throw(answer) if throws else task.steps.send(answer)
+                if isinstance(effect, flow.Local):
+                    self._put_ready(Errand(task, "local", effect.make, 0))
+                    return
+                if not self._given_up:
+                    break
+                answer = _given_up()
+            if self._on_step:
+                self._on_step(task.name, effect)
+            if isinstance(effect, flow.Wait):
+                due_s = now_s + self._pause_s(effect)
+                heapq.heappush(self._waiting, (due_s, next(self._order), task))
+            else:
+                lane: Lane = "uploads" if effect.stage == "uploading" else "reads"
+                self._put_ready(Errand(task, lane, effect.request.make, effect.stage != "fetching"))
+        except StopIteration as end:
+            self.ended.append((task.name, end.value))
+        except AstrometryError as error:
+            self.ended.append((task.name, error))
+
+    def _put_ready(self, errand: Errand) -> None:
+        heapq.heappush(self._ready[errand.lane], (errand.rank, next(self._order), errand))
+
+
+def _given_up() -> SolveTimeout:
+    return SolveTimeout("Not finished when the time for all of them was over: the next run goes on with it.")

@@ -1,0 +1,72 @@
+"""The threads that make requests for many flows."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from astrometry_client.agenda import Errand, Lane
+from astrometry_client.config import DEFAULTS
+from astrometry_client.session import ClientSession
+from astrometry_client.session.interrupting import Interrupt, interruptible
+
+__all__ = ["Lanes"]
+
+
+class Lanes:
+    """A few threads for uploads, for reads, and for steps on this machine: none holds up the others.
+
+    Parameters
+    ----------
+    client_session
+        Makes the requests; by default each thread's own.
+    """
+
+    def __init__(self, client_session: ClientSession | None) -> None:
+        self._session = client_session
+        self._interrupt = Interrupt()
+        self._room: Mapping[Lane, int] = {
+            "uploads": DEFAULTS.upload_threads,
+            "reads": DEFAULTS.read_threads,
+            "local": 1,
+        }
+        self._pools = {lane: ThreadPoolExecutor(room, lane) for lane, room in self._room.items()}
+        self._under_way: dict[Future[Any], Errand] = {}
+
+    @property
+    def free(self) -> dict[Lane, int]:
+        """How much each lane has room for."""
+        used = [errand.lane for errand in self._under_way.values()]
+        return {lane: room - used.count(lane) for lane, room in self._room.items()}
+
+    @property
+    def under_way(self) -> Mapping[Future[Any], Errand]:
+        """What has been started and was not yet taken away from here."""
+        return self._under_way
+
+    def start(self, errand: Errand) -> Future[Any]:
+        """Have an errand carried out; the future holds what came of it."""
+        future = self._pools[errand.lane].submit(self._carry_out, errand)
+        self._under_way[future] = errand
+        return future
+
+    def take(self, future: "Future[Any]") -> Errand:
+        """Take an errand away that has been carried out."""
+        return self._under_way.pop(future)
+
+    def close(self) -> None:
+        """Let what is on its way arrive, and nothing else leave; interrupted, break off that as well."""
+        self._interrupt.end_waits()
+        try:
+            self._shut_down()
+        except KeyboardInterrupt:
+            self._interrupt.end()
+            self._shut_down()
+            raise
+
+    def _shut_down(self) -> None:
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=True)
+
+    def _carry_out(self, errand: Errand) -> Any:
+        with interruptible(self._interrupt):
+            return errand.carry_out(self._session)
