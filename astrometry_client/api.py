@@ -1,12 +1,13 @@
 """The server's calls: one function for each, which returns the request to make."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from astrometry_client.errors import InputError
 from astrometry_client.models import Annotation, Calibration, JobInfo, SubmissionStatus, UploadReceipt
+from astrometry_client.models.options import TEXT, YES_OR_NO, Argument, number
 from astrometry_client.models.replies import JobState, LoginReply, image_ids, job_ids, job_state, words
 from astrometry_client.request import PostRequest, Request, SessionRequest, content, reading
 from astrometry_client.session.endpoints import ENDPOINTS, endpoint_of
@@ -17,7 +18,26 @@ if TYPE_CHECKING:
 RESULT_FILES: Final = tuple(endpoint.name for endpoint in ENDPOINTS if endpoint.result_file)
 """The kinds of result files of a job."""
 
+Call = TypeVar("Call", bound=Callable[..., Request[Any]])
+CALLS: Final[dict[str, Callable[..., Request[Any]]]] = {}
+"""The function for each endpoint, by its name in `session.endpoints`."""
 
+_ID: Final = number(low=1, whole=True)
+JobId = Annotated[int, Argument(_ID, "Id of the job.")]
+SubmissionId = Annotated[int, Argument(_ID, "Id of the submission.")]
+
+
+def _asks(endpoint: str) -> Callable[[Call], Call]:
+    """Register the function that asks an endpoint."""
+
+    def register(call: Call) -> Call:
+        CALLS[endpoint] = call
+        return call
+
+    return register
+
+
+@_asks("login")
 def login(server: str, *, api_key: str) -> PostRequest[LoginReply]:
     """Return the request that answers a session key, and whose it is."""
     return PostRequest(
@@ -28,6 +48,7 @@ def login(server: str, *, api_key: str) -> PostRequest[LoginReply]:
     )
 
 
+@_asks("upload")
 def upload(
     session: "Session", *, payload: Mapping[str, Any], file: tuple[str, Any] | None = None
 ) -> SessionRequest[UploadReceipt]:
@@ -41,19 +62,22 @@ def upload(
     )
 
 
+@_asks("url_upload")
 def url_upload(session: "Session", *, payload: Mapping[str, Any]) -> SessionRequest[UploadReceipt]:
     """Return the request that lets the server fetch the `url` in the payload."""
     address = f"{session.base_url}/api/url_upload"
     return SessionRequest(session, address, payload=payload, read=reading(UploadReceipt.from_document))
 
 
+@_asks("myjobs")
 def my_jobs(session: "Session") -> SessionRequest[tuple[int, ...]]:
     """Return the request that answers the ids of all jobs of the user."""
     address = f"{session.base_url}/api/myjobs"
     return SessionRequest(session, address, read=reading(partial(job_ids, key="jobs")), idempotent=True)
 
 
-def submission_images(session: "Session", submission_id: int) -> SessionRequest[tuple[int, ...]]:
+@_asks("submission_images")
+def submission_images(session: "Session", submission_id: SubmissionId) -> SessionRequest[tuple[int, ...]]:
     """Return the request that answers the ids of the images of a submission."""
     return SessionRequest(
         session,
@@ -64,13 +88,21 @@ def submission_images(session: "Session", submission_id: int) -> SessionRequest[
     )
 
 
-def jobs_by_tag(server: str, tag: str, *, exact: bool = False) -> Request[tuple[int, ...]]:
+@_asks("jobs_by_tag")
+def jobs_by_tag(
+    server: str,
+    tag: Annotated[str, Argument(TEXT, "The tag, or a part of it.")],
+    *,
+    exact: Annotated[bool, Argument(YES_OR_NO, "Whether it must be the whole tag.")] = False,
+) -> Request[tuple[int, ...]]:
     """Return the request that answers the ids of the jobs with a tag; each once, however often it is sent."""
+    TEXT.check("tag", tag)
     query = urlencode({"query": tag, **({"exact": "yes"} if exact else {})})
     return Request(f"{server}/api/jobs_by_tag?{query}", read=reading(partial(job_ids, key="job_ids")))
 
 
-def submission_status(server: str, submission_id: int) -> Request[SubmissionStatus]:
+@_asks("submission")
+def submission_status(server: str, submission_id: SubmissionId) -> Request[SubmissionStatus]:
     """Return the request that answers how far a submission has come."""
     return Request(
         f"{server}/api/submissions/{submission_id}",
@@ -78,42 +110,49 @@ def submission_status(server: str, submission_id: int) -> Request[SubmissionStat
     )
 
 
-def job_status(server: str, job_id: int) -> Request[JobState]:
+@_asks("job")
+def job_status(server: str, job_id: JobId) -> Request[JobState]:
     """Return the request that answers `processing`, `solving`, `success` or `failure`."""
     return Request(f"{server}/api/jobs/{job_id}", read=reading(job_state))
 
 
-def job_info(server: str, job_id: int) -> Request[JobInfo]:
+@_asks("info")
+def job_info(server: str, job_id: JobId) -> Request[JobInfo]:
     """Return the request that answers file name, tags, objects and calibration at once."""
     return _of_job(server, job_id, "info", partial(JobInfo.from_document, job_id=job_id))
 
 
-def calibration(server: str, job_id: int) -> Request[Calibration]:
+@_asks("calibration")
+def calibration(server: str, job_id: JobId) -> Request[Calibration]:
     """Return the request that answers where a solved image lies on the sky."""
     return _of_job(server, job_id, "calibration", Calibration.from_document)
 
 
-def annotations(server: str, job_id: int) -> Request[tuple[Annotation, ...]]:
+@_asks("annotations")
+def annotations(server: str, job_id: JobId) -> Request[tuple[Annotation, ...]]:
     """Return the request that answers the known objects in a solved image."""
     return _of_job(server, job_id, "annotations", Annotation.all_from_document)
 
 
-def tags(server: str, job_id: int) -> Request[tuple[str, ...]]:
+@_asks("tags")
+def tags(server: str, job_id: JobId) -> Request[tuple[str, ...]]:
     """Return the request that answers the tags that visitors and the server gave an image."""
     return _of_job(server, job_id, "tags", partial(words, key="tags"))
 
 
-def machine_tags(server: str, job_id: int) -> Request[tuple[str, ...]]:
+@_asks("machine_tags")
+def machine_tags(server: str, job_id: JobId) -> Request[tuple[str, ...]]:
     """Return the request that answers the tags the server gave an image."""
     return _of_job(server, job_id, "machine_tags", partial(words, key="tags"))
 
 
-def objects_in_field(server: str, job_id: int) -> Request[tuple[str, ...]]:
+@_asks("objects_in_field")
+def objects_in_field(server: str, job_id: JobId) -> Request[tuple[str, ...]]:
     """Return the request that answers the names of the known objects in an image."""
     return _of_job(server, job_id, "objects_in_field", partial(words, key="objects_in_field"))
 
 
-def result_file(server: str, job_id: int, kind: str) -> Request[bytes]:
+def result_file(server: str, job_id: JobId, kind: str) -> Request[bytes]:
     """Return the request that answers a result file.
 
     Parameters
@@ -132,6 +171,9 @@ def result_file(server: str, job_id: int, kind: str) -> Request[bytes]:
     # Any value would do; this is the one the API's description names.
     headers = {"Referer": f"{server}/api/login"} if endpoint_of(address).needs_referer else {}
     return Request(address, read=content, headers=headers)
+
+
+CALLS.update({kind: partial(result_file, kind=kind) for kind in RESULT_FILES})
 
 
 def _of_job(server: str, job_id: int, what: str, build: Any) -> Request[Any]:

@@ -44,6 +44,14 @@ class Kind:
             raise InputError(f"{option}={value!r} is not allowed: give {self.allowed}.")
 
 
+@attrs.frozen
+class Argument:
+    """What is allowed for an argument of a call, and what it means: goes into its annotation."""
+
+    kind: Kind
+    meaning: str
+
+
 def number(
     *, low: float = -math.inf, high: float = math.inf, above: float = -math.inf, whole: bool = False
 ) -> Kind:

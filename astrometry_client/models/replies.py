@@ -4,12 +4,13 @@ Unknown keys are ignored; a missing or mistyped one that is needed is a `Malform
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, Self, TypeVar, cast, get_args
 
 import attrs
 
 from astrometry_client.errors import MalformedReply
+from astrometry_client.models.parsing import moment
 
 Document = Mapping[str, Any]
 JobState = Literal["processing", "solving", "success", "failure"]
@@ -42,8 +43,8 @@ def _numbers_or_none(values: Any) -> tuple[int | None, ...]:
 
 
 def _time(text: Any) -> datetime | None:
-    # nova writes an unset time as the string "None" and all others in UTC without saying so.
-    return None if text in ("None", None) else datetime.fromisoformat(text).replace(tzinfo=UTC)
+    # nova writes an unset time as the string "None".
+    return None if text in ("None", None) else moment(text)
 
 
 def _parity(value: Any) -> Literal[1, -1]:
