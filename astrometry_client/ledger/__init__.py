@@ -2,6 +2,19 @@
 
 from astrometry_client.ledger.holder import Claim, Holder, LeaseLostError
 from astrometry_client.ledger.ledger import Ledger
+from astrometry_client.ledger.reading import Count, InHand, KnownImage, LedgerReader
 from astrometry_client.ledger.values import Entry, Key, State
 
-__all__ = ["Claim", "Entry", "Holder", "Key", "LeaseLostError", "Ledger", "State"]
+__all__ = [
+    "Claim",
+    "Count",
+    "Entry",
+    "Holder",
+    "InHand",
+    "Key",
+    "KnownImage",
+    "LeaseLostError",
+    "Ledger",
+    "LedgerReader",
+    "State",
+]

@@ -12,7 +12,8 @@ from astrometry_client.errors import InputError
 from astrometry_client.ledger.attempts import ENTRY, IMAGE, entry_of, key_values, latest
 from astrometry_client.ledger.holder import Holder
 from astrometry_client.ledger.ledger_file import LedgerFile
-from astrometry_client.ledger.values import Entry, Key
+from astrometry_client.ledger.values import ENDED, Entry, Key
+from astrometry_client.models import Solution
 
 
 class Ledger:
@@ -98,6 +99,37 @@ class Ledger:
         while found := self._file.transact(partial(_next, after=last)):
             last, entry, names = found
             yield entry, names
+
+    def gave(self, path: str, wcs_file: bytes) -> bool:
+        """Return whether this is a WCS that an image was given, at any time, under this path.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be read.
+        """
+        query = "SELECT 1 FROM names JOIN attempts USING (image) WHERE name = ? AND wcs_file = ?"
+        return self._file.transact(
+            lambda connection: connection.execute(query, (path, wcs_file)).fetchone() is not None
+        )
+
+    def remember(self, key: Key, solution: Solution, *, name: str) -> None:
+        """Write down a solution that was found without this ledger.
+
+        Parameters
+        ----------
+        name
+            The path of the image.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be written.
+        """
+        with self.holder() as holder:
+            claim = holder.claim(key, name=name, redo=ENDED)
+            if claim.granted:
+                holder.solved(claim.entry, solution)
 
     def close(self) -> None:
         """Give the file back; the next use opens it again."""

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # A step must be on the disk before the upload it tells of leaves.
-_LEDGER: Final = Kind(
+LEDGER: Final = Kind(
     application_id=0x4153544C,  # "ASTL"
     version=1,
     durable=True,
@@ -62,7 +62,7 @@ class LedgerFile:
 
     def __init__(self, path: Path | None, *, lock_wait_s: float) -> None:
         self.path = path
-        self._database = OwnDatabase(path, _LEDGER, lock_wait_s=lock_wait_s)
+        self._database = OwnDatabase(path, LEDGER, lock_wait_s=lock_wait_s)
 
     def transact(self, step: Callable[[sqlite3.Connection], T]) -> T:
         """Carry out a step whole or not at all, and return what it returns.

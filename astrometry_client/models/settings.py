@@ -1,5 +1,6 @@
 """The options of an upload."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 import attrs
@@ -258,6 +259,23 @@ class Settings:
         if self.scale_units is not None:
             told["scale_type"] = "ul" if self.scale_est is None else "ev"
         return told
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> Self:
+        """Return the settings that were sent as this; the opposite of `payload`.
+
+        Parameters
+        ----------
+        payload
+            Options under the server's names. Others are left out.
+
+        Returns
+        -------
+        Settings
+            The same, but for a 0 that was sent as a billionth.
+        """
+        names = {field.metadata["wire"]: field.name for field in _options(cls)}
+        return cls(**{names[wire]: value for wire, value in payload.items() if wire in names})
 
     def _take_center(self, center: Any) -> None:
         if self.center_ra_deg is not None or self.center_dec_deg is not None:
