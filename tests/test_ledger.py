@@ -158,7 +158,7 @@ def test_image_in_one_hand_is_not_in_another(ledger: Ledger, passing: ManualTime
         entry = claimed(first)
         assert not second.claim(KEY, name="a.fits").granted
         passing.now += LEASE_S - 1
-        first.renew()
+        ledger._leases.renew()
         passing.now += LEASE_S - 1
         assert not second.claim(KEY, name="a.fits").granted
         first.release(entry)
@@ -209,17 +209,30 @@ def test_lease_is_renewed_while_a_holder_works(tmp_path: Path) -> None:
     told: list[float] = []
     with ledger.holder() as holder:
         claimed(holder)
-        renew = holder.renew
+        renew, enough = ledger._leases.renew, threading.Event()
 
         def counted() -> None:
             renew()
             told.append(1)
             if len(told) == 3:
-                holder._closed.set()
+                enough.set()
 
-        holder.renew = counted  # type: ignore[method-assign]
-        assert holder._closed.wait(20)
-    assert len(told) == 3
+        ledger._leases.renew = counted  # type: ignore[method-assign]
+        assert enough.wait(20)
+
+
+def test_many_holders_need_one_thread_and_none_when_they_are_gone(ledger: Ledger) -> None:
+    def renewers() -> int:
+        return sum(thread.name == "ledger-lease" for thread in threading.enumerate())
+
+    before = renewers()
+    with ledger.holder() as first:
+        claimed(first)
+        with ledger.holder() as second:
+            assert not second.claim(KEY, name="a.fits").granted
+            assert renewers() == before + 1
+        assert renewers() == before + 1
+    assert renewers() == before
 
 
 def test_threads_share_a_ledger_and_each_image_goes_to_one(ledger: Ledger) -> None:

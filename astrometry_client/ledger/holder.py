@@ -1,27 +1,20 @@
 # ruff: noqa: S608  queries are put together of our own parts only
 """Who works on images: takes them in hand, writes every step down, and lets go of them at the end."""
 
-import logging
 import os
-import secrets
 import sqlite3
-import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import attrs
 
 from astrometry_client.errors import AstrometryError, LedgerError
 from astrometry_client.ledger.attempts import IMAGE, begin, key_values, latest
+from astrometry_client.ledger.leases import Leases
 from astrometry_client.ledger.ledger_file import LedgerFile
 from astrometry_client.ledger.values import ENDED, Entry, Key, State, calibration_json
 from astrometry_client.models import Solution
-
-logger = logging.getLogger(__name__)
-
-_RENEWALS: Final = 3
-"""So often in the time of a lease it is renewed."""
 
 
 class LeaseLostError(AstrometryError):
@@ -42,22 +35,21 @@ class Claim:
 class Holder:
     """Somebody who works on images, for as long as it is used as a context manager.
 
-    What it holds, nobody else gets; a thread of its own renews that. If the process dies, all of it is free
-    for others after the time of the lease.
+    What it holds, nobody else gets, also none of the same process. If the process dies, all of it is free for
+    others after the time of the lease.
     """
 
-    def __init__(self, file: LedgerFile, *, lease_s: float, clock: Callable[[], float]) -> None:
+    def __init__(self, file: LedgerFile, leases: Leases) -> None:
         self._file = file
-        self._lease_s = lease_s
-        self._clock = clock
-        self._since_s = clock()
-        self._name = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._leases = leases
+        self._clock = leases.clock
+        self._since_s = leases.clock()
+        self._name = leases.new_owner()
         self._process_id = os.getpid()
-        self._closed = threading.Event()
-        self._renewer = threading.Thread(target=self._renew_often, name="ledger-lease", daemon=True)
+        self._in_hand: set[Key] = set()
 
     def __enter__(self) -> Self:
-        self._renewer.start()
+        self._leases.join()
         return self
 
     def __exit__(
@@ -68,13 +60,13 @@ class Holder:
     ) -> None:
         if os.getpid() != self._process_id:
             return  # a forked child has nothing in hand
-        self._closed.set()
-        self._renewer.join()
-        self._file.transact(
-            lambda connection: connection.execute(
-                "UPDATE images SET owner = NULL, leased_until_s = NULL WHERE owner = ?", (self._name,)
+        self._leases.leave()
+        if self._in_hand:
+            self._file.transact(
+                lambda connection: connection.execute(
+                    "UPDATE images SET owner = NULL, leased_until_s = NULL WHERE owner = ?", (self._name,)
+                )
             )
-        )
 
     def claim(self, key: Key, *, name: str, redo: Collection[State] = ()) -> Claim:
         """Take an image in hand, unless it has ended or somebody else has.
@@ -92,20 +84,15 @@ class Holder:
         LedgerError
             The ledger cannot be written.
         """
-        return self._file.transact(lambda connection: self._claim(connection, key, name, redo))
-
-    def renew(self) -> None:
-        """Keep what is in hand for another time of the lease."""
-        until_s = self._clock() + self._lease_s
-        self._file.transact(
-            lambda connection: connection.execute(
-                "UPDATE images SET leased_until_s = ? WHERE owner = ?", (until_s, self._name)
-            )
-        )
+        claim = self._file.transact(lambda connection: self._claim(connection, key, name, redo))
+        if claim.granted:
+            self._in_hand.add(key)
+        return claim
 
     def release(self, entry: Entry) -> None:
         """Let go of an image, ended or not."""
         self._file.transact(lambda connection: self._release(connection, entry))
+        self._in_hand.discard(entry.key)
 
     def sending(self, entry: Entry, *, filename: str) -> bool:
         """Write down that the upload is about to leave.
@@ -120,7 +107,7 @@ class Holder:
         LeaseLostError
             Another process works on it now: do not send it.
         """
-        until_s = self._clock() + self._lease_s
+        until_s = self._leases.until_s
 
         def step(connection: sqlite3.Connection) -> State | None:
             ours = connection.execute(
@@ -185,7 +172,7 @@ class Holder:
             entry, others = begin(connection, image["id"], attempt=attempt, now_s=now_s), False
         connection.execute(
             "UPDATE images SET owner = ?, leased_until_s = ? WHERE id = ?",
-            (self._name, now_s + self._lease_s, image["id"]),
+            (self._name, self._leases.until_s, image["id"]),
         )
         # Who died may have sent it just before the machine lost what was written last.
         maybe_sent = entry.state == "sending" or (entry.state == "waiting" and others)
@@ -202,6 +189,7 @@ class Holder:
             self._release(connection, entry)
 
         self._file.transact(step)
+        self._in_hand.discard(entry.key)
 
     def _write(self, entry: Entry, **values: Any) -> None:
         self._file.transact(lambda connection: _write(connection, entry, **values))
@@ -211,13 +199,6 @@ class Holder:
             f"UPDATE images SET owner = NULL, leased_until_s = NULL WHERE owner = ? AND id = ({IMAGE})",
             (self._name, *key_values(entry.key)),
         )
-
-    def _renew_often(self) -> None:
-        while not self._closed.wait(self._lease_s / _RENEWALS):
-            try:
-                self.renew()
-            except LedgerError as error:
-                logger.warning("What is in hand could not be kept: %s", error)
 
 
 def _write(connection: sqlite3.Connection, entry: Entry, **values: Any) -> State:

@@ -11,6 +11,7 @@ from astrometry_client.config import DEFAULTS, state_dir
 from astrometry_client.errors import InputError
 from astrometry_client.ledger.attempts import ENTRY, IMAGE, entry_of, key_values, latest
 from astrometry_client.ledger.holder import Holder
+from astrometry_client.ledger.leases import Leases
 from astrometry_client.ledger.ledger_file import LedgerFile
 from astrometry_client.ledger.values import ENDED, Entry, Key
 from astrometry_client.models import Solution
@@ -68,7 +69,7 @@ class Ledger:
 
     def holder(self) -> Holder:
         """Return somebody who works on images, to be used as a context manager."""
-        return Holder(self._file, lease_s=self._lease_s, clock=self._clock)
+        return Holder(self._file, self._leases)
 
     def entry(self, key: Key) -> Entry | None:
         """Return the last attempt to solve an image; `None` if it is not known.
@@ -138,9 +139,8 @@ class Ledger:
     def _set_up(self, path: Path | None, *, lease_s: float, clock: Callable[[], float]) -> None:
         if not lease_s > 0:
             raise InputError(f"lease_s={lease_s!r} is not allowed: give seconds above 0.")
-        self._lease_s = lease_s
-        self._clock = clock
         self._file = LedgerFile(path, lock_wait_s=DEFAULTS.ledger_lock_s)
+        self._leases = Leases(self._file, lease_s=lease_s, clock=clock)
 
 
 def _next(connection: sqlite3.Connection, *, after: int) -> tuple[int, Entry, tuple[str, ...]] | None:
