@@ -3,6 +3,7 @@
 import logging
 import os
 import sqlite3
+import threading
 import stat
 import subprocess
 import sys
