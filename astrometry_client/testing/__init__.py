@@ -1,0 +1,29 @@
+"""A server for tests of programs that use nova: it answers as nova does, and fails as it is told."""
+
+from .clock import Clock
+from .faults import Cut, Drip, ExpireSessions, Fault, Hang, Late, Planned, Reset, Restart, Status, VanishJob
+from .nova_server import NovaServer, RequestRecord
+from .table_engine import UNSOLVED, Place, Rejected, TableEngine, Unsolved, place_of
+
+__all__ = [
+    "UNSOLVED",
+    "Clock",
+    "Cut",
+    "Drip",
+    "ExpireSessions",
+    "Fault",
+    "Hang",
+    "Late",
+    "NovaServer",
+    "Place",
+    "Planned",
+    "Rejected",
+    "RequestRecord",
+    "Reset",
+    "Restart",
+    "Status",
+    "TableEngine",
+    "Unsolved",
+    "VanishJob",
+    "place_of",
+]
