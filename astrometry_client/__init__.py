@@ -45,6 +45,7 @@ _MODULES: Final = {
         "SubmissionStatus",
         "UploadReceipt",
     ),
+    "predicates": ("Predicate",),
     "request": (
         "PostRequest",
         "Request",

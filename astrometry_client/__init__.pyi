@@ -37,6 +37,7 @@ from astrometry_client.models import (
     SubmissionStatus as SubmissionStatus,
     UploadReceipt as UploadReceipt,
 )
+from astrometry_client.predicates import Predicate as Predicate
 from astrometry_client.request import (
     PostRequest as PostRequest,
     Request as Request,

@@ -14,7 +14,8 @@ from astrometry_client.errors import InputError
 from astrometry_client.job import Job
 from astrometry_client.ledger import Ledger
 from astrometry_client.login import Session
-from astrometry_client.models import Annotation, Settings, Solution
+from astrometry_client.lookups import Lookups
+from astrometry_client.models import Settings, Solution
 from astrometry_client.session import ClientSession, get_local_session
 from astrometry_client.submission import Submission
 from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload, single
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from astropy.io.fits import Header
 
 
-class Client:
+class Client(Lookups):
     """Plate-solve images with an Astrometry.net server. Safe to share between threads.
 
     Parameters
@@ -61,11 +62,6 @@ class Client:
             api_key, key_location, base_url=base_url, client_session=client_session
         )
         self.settings = settings or Settings()
-
-    @property
-    def base_url(self) -> str:
-        """Address of the server."""
-        return self.session.base_url
 
     def solve(
         self,
@@ -328,48 +324,6 @@ class Client:
         return self.solve(image, settings, timeout_s=timeout_s).header()
 
     calibrate_wcs_file = calibrate_file_wcs
-
-    def annotations(self, solution: Solution) -> tuple[Annotation, ...]:
-        """Return the known objects in a solved image."""
-        return self.job(solution.job_id).annotations
-
-    def submission(self, submission_id: int) -> Submission:
-        """Return a submission by its id, such as the one an error carries; asks nothing yet."""
-        return Submission(submission_id, session=self.session)
-
-    def job(self, job_id: int) -> Job:
-        """Return a job by its id; asks nothing yet."""
-        return Job(job_id, session=self.session)
-
-    def my_jobs(self) -> tuple[int, ...]:
-        """Return the ids of all jobs of the user."""
-        return api.my_jobs(self.session).make(self.session.client_session)
-
-    def jobs_by_tag(self, tag: str, *, exact: bool = False) -> tuple[int, ...]:
-        """Return the ids of the jobs with a tag, each once.
-
-        Parameters
-        ----------
-        tag
-            The tag, or a part of it; not empty.
-        exact
-            Whether it must be the whole tag.
-
-        Returns
-        -------
-        tuple of int
-            Job ids, as the server orders them.
-
-        Raises
-        ------
-        InputError
-            The tag is empty.
-        """
-        return api.jobs_by_tag(self.base_url, tag, exact=exact).make(self.session.client_session)
-
-    def submission_images(self, submission_id: int) -> tuple[int, ...]:
-        """Return the ids of the images of a submission."""
-        return api.submission_images(self.session, submission_id).make(self.session.client_session)
 
     def close(self) -> None:
         """Give back the connections of the calling thread, unless the session was brought along."""
