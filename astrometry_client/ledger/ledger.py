@@ -13,7 +13,7 @@ from astrometry_client.ledger.attempts import ENTRY, IMAGE, entry_of, key_values
 from astrometry_client.ledger.holder import Holder
 from astrometry_client.ledger.leases import Leases
 from astrometry_client.ledger.ledger_file import LedgerFile
-from astrometry_client.ledger.values import ENDED, Entry, Key
+from astrometry_client.ledger.values import Entry, Key
 from astrometry_client.models import Solution
 
 
@@ -128,7 +128,7 @@ class Ledger:
             The ledger cannot be written.
         """
         with self.holder() as holder:
-            claim = holder.claim(key, name=name, redo=ENDED)
+            claim = holder.claim(key, name=name, redo=("solved", "failed"))
             if claim.granted:
                 holder.solved(claim.entry, solution)
 

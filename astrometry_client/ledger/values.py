@@ -50,8 +50,13 @@ class Key:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as cause:
             raise UnreadableFileError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
+        return cls.of_content(digest, settings, server=server)
+
+    @classmethod
+    def of_content(cls, content_sha256: str, settings: Settings, *, server: str) -> Self:
+        """Return the key of a file whose content has this SHA-256, in hexadecimal."""
         told = json.dumps(settings.payload(), sort_keys=True, separators=(",", ":"))
-        return cls(server=server.rstrip("/"), content_sha256=digest, settings_json=told)
+        return cls(server=server.rstrip("/"), content_sha256=content_sha256, settings_json=told)
 
     def mark(self, attempt: int) -> str:
         """Return what an upload is told apart by in its file name; the same for the same attempt."""

@@ -1,11 +1,20 @@
 """Result files as the objects of astropy."""
 
 import io
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList, Header
     from astropy.wcs import WCS
+
+WCS_CARD: Final = re.compile(
+    r"(CTYPE|CRVAL|CRPIX|CUNIT|CDELT|CROTA|CNAME|CRDER|CSYER)\d+|(CD|PC)(\d+_\d+|\d{6})|P[VS]\d+_\d+"
+    r"|(A|B|AP|BP)_(ORDER|DMAX|\d_\d)|((CP|CQ|D2IM)(DIS|ERR)|DP|DQ)\d+(\..*)?|WAT\d_\d+|WCSDIM"
+    r"|WCSAXES|WCSNAME|LONPOLE|LATPOLE|EQUINOX|EPOCH|RADESYS|RADECSYS|IMAGE[WH]"
+)
+"""Cards that place an image on the sky, with the distortions of SIP, TPV, TNX and lookup tables. Those of
+alternate descriptions (such as `CTYPE1A`) are none of them."""
 
 
 def header_of(wcs_file: bytes) -> "Header":

@@ -1,7 +1,6 @@
 """An uploaded image as a FITS file with a solution in its header."""
 
 import io
-import re
 import warnings
 from typing import Any
 
@@ -10,13 +9,9 @@ from astropy.io import fits
 from numpy.typing import NDArray
 from PIL import Image
 
-from .engine.images import PLAIN_MODES, is_fits, open_fits
+from astrometry_client.models.fits_files import WCS_CARD
 
-_OLD_WCS = re.compile(
-    r"(CTYPE|CRVAL|CRPIX|CUNIT|CDELT|CROTA|CNAME)[12]|(CD|PC)\d+_\d+|PV\d_\d+|(A|B|AP|BP)_(ORDER|DMAX|\d_\d)"
-    r"|WCSAXES|WCSNAME|LONPOLE|LATPOLE|EQUINOX|EPOCH|RADESYS|RADECSYS|IMAGE[WH]"
-)
-"""Cards that place an image on the sky; those of the solution take their place."""
+from .engine.images import PLAIN_MODES, is_fits, open_fits
 
 _STRUCTURE = ("SIMPLE", "BITPIX", "NAXIS", "EXTEND")
 
@@ -33,7 +28,7 @@ def _from_fits(image: bytes) -> fits.PrimaryHDU:
     with open_fits(image) as hdus:
         hdu = next(hdu for hdu in hdus if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2)
         pixels, header = np.array(hdu.data), hdu.header.copy()
-    for keyword in [name for name in header if _OLD_WCS.fullmatch(name)]:
+    for keyword in [name for name in header if WCS_CARD.fullmatch(name)]:
         header.remove(keyword, ignore_missing=True, remove_all=True)
     return fits.PrimaryHDU(data=pixels, header=header)
 

@@ -1,0 +1,23 @@
+"""Results of many images on the disk: files beside each image, and a table of all."""
+
+from astrometry_client.results.in_place import check_place, write_in_place
+from astrometry_client.results.landing import EXTRAS, Landed, Landing
+from astrometry_client.results.names import result_names
+from astrometry_client.results.rows import Row, row_of_entry, row_of_result
+from astrometry_client.results.tables import Format, ResultsTable, format_of, write_rows
+
+__all__ = [
+    "EXTRAS",
+    "Format",
+    "Landed",
+    "Landing",
+    "ResultsTable",
+    "Row",
+    "check_place",
+    "format_of",
+    "result_names",
+    "row_of_entry",
+    "row_of_result",
+    "write_in_place",
+    "write_rows",
+]

@@ -1,0 +1,143 @@
+"""Results land on the disk as they come: whole or not at all, and nothing of others is replaced."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from astrometry_client import api
+from astrometry_client.batch import BatchResult
+from astrometry_client.client import Client
+from astrometry_client.errors import AstrometryError, InputError
+from astrometry_client.ledger import Key, Ledger
+from astrometry_client.models import Settings, Solution
+from astrometry_client.results.in_place import write_in_place
+
+EXTRAS: Final = {
+    "new_fits": ("new_fits_file", ".new.fits"),
+    "axy": ("axy_file", ".axy"),
+    "rdls": ("rdls_file", ".rdls"),
+    "corr": ("corr_file", ".corr"),
+    "picture": ("", ".stars.png"),
+}
+"""Files beside the WCS: their name on the server (none is drawn here), and what their own ends with."""
+
+
+@attrs.frozen(kw_only=True)
+class Landed:
+    """What the disk holds of a result."""
+
+    wcs: Path | None = None
+    extras: Mapping[str, Path] = attrs.field(factory=dict)
+    troubles: tuple[AstrometryError, ...] = ()
+    """Why something is missing. The same again fetches it, without another solve."""
+
+
+@attrs.frozen(kw_only=True)
+class Landing:
+    """Where the results of images go.
+
+    Parameters
+    ----------
+    names
+        What the paths of an image's results begin with; see `result_names`.
+    ledger
+        Tells whether a file that exists is an earlier result of ours.
+    settings
+        Of all images.
+    client_of
+        Gives a client of the server a solution is from.
+    extras
+        Which of `EXTRAS` to write too.
+    overwrite
+        Whether files of others are replaced.
+    in_place
+        Whether the solution goes into the header of the image as well.
+    """
+
+    names: Mapping[Path, Path]
+    ledger: Ledger
+    settings: Settings
+    client_of: Callable[[str], Client]
+    extras: Collection[str] = ()
+    overwrite: bool = False
+    in_place: bool = False
+
+    def path_of(self, image: Path, ending: str) -> Path:
+        """Return where a result of an image goes."""
+        name = self.names[image]
+        return name.with_name(f"{name.name}{ending}")
+
+    def is_complete(self, image: Path) -> bool:
+        """Return whether nothing of a solved image is missing that only its server can give."""
+        return all(self.path_of(image, EXTRAS[name][1]).exists() for name in self.extras)
+
+    def land(self, result: BatchResult) -> Landed:
+        """Write what is not there yet.
+
+        Raises
+        ------
+        OSError
+            A file cannot be written.
+        """
+        if result.solution is None:
+            return Landed()
+        image, solution = Path(result.path), result.solution
+        wcs = self.path_of(image, ".wcs")
+        try:
+            renewed = self._write_wcs(wcs, solution, image)
+        except InputError as error:
+            return Landed(troubles=(error,))
+        extras, troubles = dict[str, Path](), list[AstrometryError]()
+        for name in self.extras:
+            path = self.path_of(image, EXTRAS[name][1])
+            try:
+                if not path.exists() or self.overwrite or renewed:
+                    self._fetch(name, path, solution, image)
+                elif not result.from_ledger:
+                    raise _taken(path)
+                extras[name] = path
+            except AstrometryError as error:
+                troubles.append(error)
+        if self.in_place:
+            try:
+                self._write_in_place(image, solution)
+            except InputError as error:
+                troubles.append(error)
+        return Landed(wcs=wcs, extras=extras, troubles=tuple(troubles))
+
+    def _write_wcs(self, path: Path, solution: Solution, image: Path) -> bool:
+        """Write the WCS unless it is there, and return whether an older one of ours was replaced."""
+        older = path.read_bytes() if path.is_file() else None
+        if older == solution.wcs_file:
+            return False
+        ours = older is not None and self.ledger.gave(str(image), older)
+        if path.exists() and not self.overwrite and not ours:
+            raise _taken(path)
+        solution.write_wcs(path)
+        return ours
+
+    def _fetch(self, name: str, path: Path, solution: Solution, image: Path) -> None:
+        client, kind = self.client_of(solution.server), EXTRAS[name][0]
+        if kind:
+            request = api.result_file(client.base_url, solution.job_id, kind)
+            request.download(path, client.session.client_session)
+            return
+        from astrometry_client.picture import draw_objects
+
+        draw_objects(image, client.annotations(solution), path=path)
+
+    def _write_in_place(self, image: Path, solution: Solution) -> None:
+        def remember(old_sha256: str, new_sha256: str) -> None:
+            # The image under its new content is solved too, so that the same again asks nothing.
+            key = Key.of_content(old_sha256, self.settings, server=solution.server)
+            if self.ledger.entry(key) is None:
+                raise InputError(f"{image} has changed since it was solved: solve it again.")
+            self.ledger.remember(attrs.evolve(key, content_sha256=new_sha256), solution, name=str(image))
+
+        write_in_place(image, solution.wcs_file, before=remember)
+
+
+def _taken(path: Path) -> InputError:
+    return InputError(f"{path} exists and is not ours: give --overwrite to replace it, or --output-dir.")
