@@ -31,8 +31,8 @@ class Api:
         data = {"request-json": json.dumps(document)}
         return requests.post(f"{self.url}/api/{path}", data=data, timeout=DEADLINE_S, **more)
 
-    def get(self, path: str) -> requests.Response:
-        return requests.get(f"{self.url}/{path}", timeout=DEADLINE_S)
+    def get(self, path: str, **more: Any) -> requests.Response:
+        return requests.get(f"{self.url}/{path}", timeout=DEADLINE_S, **more)
 
     def upload(self, content: bytes, name: str = "image.fits", **options: Any) -> int:
         reply = self.call("upload", {"session": self.session_key, **options}, files={"file": (name, content)})

@@ -26,6 +26,7 @@ class Head:
     target: str
     headers: dict[str, str]
     connection: int
+    arrived_s: float
 
     @property
     def body_bytes(self) -> int:
@@ -60,9 +61,9 @@ class Front:
     before
         Called with the head of each request as it arrives; returns what is to go wrong.
     after
-        Called with that head, what went wrong and the status, None if nothing was answered.
-    wait
-        Waits for seconds of the server's clock.
+        Called with that head, what goes wrong and the status, None for no answer, before that is sent.
+    now_s, wait
+        Tell the time of the server's clock, and wait for seconds of it.
     restart
         Called to have the server stop and start again.
     """
@@ -73,12 +74,14 @@ class Front:
         *,
         before: Callable[[Head], Fault | None],
         after: Callable[[Head, Fault | None, int | None], None],
+        now_s: Callable[[], float],
         wait: Callable[[float], Awaitable[None]],
         restart: Callable[[Restart], None],
         latency_s: float = 0.0,
     ) -> None:
         self._app, self._before, self._after = app, before, after
-        self._wait, self._restart, self._latency_s = wait, restart, latency_s
+        self._now_s, self._wait = now_s, wait
+        self._restart, self._latency_s = restart, latency_s
         self._listener: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,25 +132,19 @@ class Front:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> bool:
         """Answer one request; return whether the connection goes on."""
-        head = _parse(await reader.readuntil(b"\r\n\r\n"), number)
+        head = _parse(await reader.readuntil(b"\r\n\r\n"), number, self._now_s())
         fault = self._before(head)
-        status = None
-        try:
-            if fault == Reset("arriving"):
-                return _reset(writer)
-            if head.headers.get("expect", "").lower() == "100-continue":
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            reply = await self._reply(head, fault, reader)
-            await self._pause(self._latency_s)
-            if reply is None:
-                return await self._unanswered(fault, reader, writer)
-            status = reply.status
-            if head.method == "HEAD":
-                reply.headers.setdefault("content-length", str(len(reply.body)))
-                reply.body = b""
-            return await self._send(reply, head, fault, writer)
-        finally:
-            self._after(head, fault, status)
+        if head.headers.get("expect", "").lower() == "100-continue":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        reply = None if fault == Reset("arriving") else await self._reply(head, fault, reader)
+        await self._pause(self._latency_s)
+        self._after(head, fault, reply.status if reply else None)
+        if reply is None:
+            return await self._unanswered(fault, reader, writer)
+        if head.method == "HEAD":
+            reply.headers.setdefault("content-length", str(len(reply.body)))
+            reply.body = b""
+        return await self._send(reply, head, fault, writer)
 
     async def _reply(self, head: Head, fault: Fault | None, reader: asyncio.StreamReader) -> Reply | None:
         """Process the request, unless that is what goes wrong; return its answer, if there is to be one."""
@@ -243,12 +240,12 @@ class _Body:
             self._left -= len(chunk)
 
 
-def _parse(data: bytes, connection: int) -> Head:
+def _parse(data: bytes, connection: int, arrived_s: float) -> Head:
     first, *lines = data.decode("latin-1").rstrip("\r\n").split("\r\n")
     method, _, rest = first.partition(" ")
     pairs = (line.partition(":") for line in lines)
     headers = {name.strip().lower(): text.strip() for name, _, text in pairs}
-    return Head(method, rest.rpartition(" ")[0], headers, connection)
+    return Head(method, rest.rpartition(" ")[0], headers, connection, arrived_s)
 
 
 def _scope(head: Head) -> Scope:

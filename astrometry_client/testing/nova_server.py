@@ -33,7 +33,7 @@ USER = "tester@example.com"
 
 @attrs.frozen(kw_only=True)
 class RequestRecord:
-    """One request that arrived, in the order in which they ended.
+    """One request that arrived; `NovaServer.requests` has them in the order of their answers.
 
     Parameters
     ----------
@@ -158,6 +158,7 @@ class NovaServer:
             make_app(self._desk),
             before=self._before,
             after=self._after,
+            now_s=self.clock.monotonic,
             wait=self._wait,
             restart=self._restart,
             latency_s=self._latency_s,
@@ -234,7 +235,7 @@ class NovaServer:
                 method=head.method,
                 path=head.target,
                 call=endpoint_of(head.target).name,
-                time_s=self.clock.monotonic(),
+                time_s=head.arrived_s,
                 status=status,
                 fault=fault,
                 headers=head.headers,

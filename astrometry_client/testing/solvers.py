@@ -72,9 +72,10 @@ class Solvers:
         self._queue, self._database, self._solver, self._clock = queue, database, solver, clock
         self._free, self._solve_time_s, self._queue_delay_s = count, solve_time_s, queue_delay_s
         self._ready = 0
-        self._solving: dict[int, dict[str, Any]] = {}
-        self._events: list[tuple[float, int, int | None]] = []
-        self._order = itertools.count()
+        self._waiting: set[int] = set()
+        self._events: list[tuple[float, int]] = []
+        self._numbers = itertools.count()
+        self._solving: dict[int, tuple[int, dict[str, Any]]] = {}  # by the number of the event that ends it
         self._lock = threading.RLock()
         self.jobs: dict[int, JobRecord] = {}
 
@@ -82,13 +83,14 @@ class Solvers:
         """Do all that should have been done by now."""
         with self._lock:
             now_s = self._clock.monotonic()
-            self._read(now_s)
+            self._read()
             while self._events and self._events[0][0] <= now_s:
-                time_s, _, job_id = heapq.heappop(self._events)
-                if job_id is None:
+                time_s, number = heapq.heappop(self._events)
+                if number in self._solving:
+                    self._end(*self._solving.pop(number), time_s)
+                elif number in self._waiting:
+                    self._waiting.discard(number)
                     self._ready += 1
-                elif job_id in self._solving:
-                    self._end(job_id, time_s)
                 self._begin(time_s)
 
     def vanish(self, job_id: int) -> None:
@@ -101,13 +103,14 @@ class Solvers:
             connection.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
             again = "INSERT INTO jobs (image_id, status) VALUES (?, 'processing') RETURNING id"
             new_id = connection.execute(again, (row["image_id"],)).fetchone()["id"]
-            if self._solving.pop(job_id, None):
+            for number in [number for number, (solved, _) in self._solving.items() if solved == job_id]:
+                del self._solving[number]
                 self._free += 1
             gone = self.jobs.get(job_id)
             if gone:
                 self.jobs[job_id] = attrs.evolve(gone, state="vanished")
                 self.jobs[new_id] = JobRecord(new_id, gone.name, None, None, "processing")
-            self._at(self._clock.monotonic())
+            self._wait(0.0)
 
     def restart(self) -> None:
         """Begin anew what is being solved, as a server that was stopped does."""
@@ -115,15 +118,21 @@ class Solvers:
             self.catch_up()
             self._queue.recover()
             for _ in self._solving:
-                self._at(self._clock.monotonic())
+                self._wait(0.0)
             self._free += len(self._solving)
             self._solving.clear()
 
-    def _at(self, time_s: float, job_id: int | None = None) -> None:
-        """Note that a job ends, or that one more image can be solved."""
-        heapq.heappush(self._events, (time_s, next(self._order), job_id))
+    def _at(self, time_s: float) -> int:
+        """Note that something happens then, and return its number."""
+        number = next(self._numbers)
+        heapq.heappush(self._events, (time_s, number))
+        return number
 
-    def _read(self, now_s: float) -> None:
+    def _wait(self, seconds: float) -> None:
+        """Note that one more image may be solved then."""
+        self._waiting.add(self._at(self._clock.monotonic() + seconds))
+
+    def _read(self) -> None:
         while task := self._queue.take_submission():
             found = understand(self._solver.read(task))
             if not isinstance(found, list):
@@ -132,7 +141,7 @@ class Solvers:
             images: list[FoundImage] = found
             self._queue.finish_reading(task.submission_id, images)
             for _ in images:
-                self._at(now_s + self._queue_delay_s)
+                self._wait(self._queue_delay_s)
 
     def _begin(self, time_s: float) -> None:
         while self._ready and self._free and (task := self._queue.take_job()):
@@ -142,11 +151,11 @@ class Solvers:
             )
             name = plain_name(row["filename"] if row else "")
             self.jobs[task.job_id] = JobRecord(task.job_id, name, time_s, None, "solving")
-            self._solving[task.job_id] = self._solver.solve(task)
-            self._at(time_s + self._solve_time_s(name), task.job_id)
+            number = self._at(time_s + self._solve_time_s(name))
+            self._solving[number] = task.job_id, self._solver.solve(task)
 
-    def _end(self, job_id: int, time_s: float) -> None:
-        result = understand(self._solving.pop(job_id))
+    def _end(self, job_id: int, reply: dict[str, Any], time_s: float) -> None:
+        result = understand(reply)
         self._free += 1
         if isinstance(result, Solved):
             self._queue.solved(job_id, result)
