@@ -8,7 +8,6 @@ from typing import Any, Final, cast
 
 import requests
 from pyrate_limiter import Rate
-from requests.adapters import HTTPAdapter
 from requests.hooks import default_hooks, dispatch_hook
 from requests_cache.backends.base import BaseCache
 from requests_cache.models import AnyResponse
@@ -20,6 +19,7 @@ from astrometry_client.config import DEFAULTS, NOT_GIVEN, NotGiven
 from astrometry_client.errors import InputError, NotAvailable
 from astrometry_client.session.auth import SessionAuthMixin
 from astrometry_client.session.caching import shared_cache
+from astrometry_client.session.connections import CuttableAdapter
 from astrometry_client.session.downloads import download
 from astrometry_client.session.dry_run import dry_answer, is_dry_id, is_dry_run_enabled
 from astrometry_client.session.endpoints import UNKNOWN, endpoint_of
@@ -161,7 +161,7 @@ class ClientSession(  # type: ignore[misc]
         )
         # Retries of an adapter would take no token.
         for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(max_retries=0, pool_maxsize=_POOL_SIZE))
+            self.mount(scheme, CuttableAdapter(max_retries=0, pool_maxsize=_POOL_SIZE))
         self.retrying = Retrying(policy=RetryPolicy(max_retries=max_retries, backoff_factor=backoff_factor))
         self.timeout, self.write_timeout = timeout, write_timeout
         for method in ("GET", "POST"):

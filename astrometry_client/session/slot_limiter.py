@@ -12,7 +12,7 @@ from pyrate_limiter import AbstractBucket, Limiter, Rate, RateItem
 from requests_ratelimiter.buckets import HostBucketFactory
 
 from astrometry_client.errors import InputError
-from astrometry_client.session.interrupting import pause
+from astrometry_client.session.interrupting import pause, tell_of_wait
 from astrometry_client.session.slots import Slot, SlotStore, StoreUnusable, Window
 from astrometry_client.session.slots_memory import process_slots
 
@@ -129,6 +129,7 @@ class SlotLimiter(Limiter):
         logger.info("Waiting %.2f s for a free slot at %s", wait_s, name)
         if self.on_wait is not None:
             self.on_wait(wait_s)
+        tell_of_wait(wait_s)
 
     def _on_store(self, step: Callable[[SlotStore], Result]) -> tuple[SlotStore, Result]:
         store = self._store

@@ -20,7 +20,7 @@ from pyrate_limiter import (
 from requests_ratelimiter.buckets import HostBucketFactory, prepare_sqlite_kwargs
 
 from astrometry_client.session.file_lock_bucket import FileLockSQLiteBucket
-from astrometry_client.session.interrupting import pause
+from astrometry_client.session.interrupting import pause, tell_of_wait
 from astrometry_client.session.slot_limiter import OnWait, SlotLimiter
 from astrometry_client.session.slots import Window
 from astrometry_client.session.slots_memory import process_slots
@@ -130,6 +130,7 @@ class BucketLimiter(Limiter):
         logger.info("Waiting %.2f s for room at %s", wait_s, name)
         if self.on_wait is not None:
             self.on_wait(wait_s)
+        tell_of_wait(wait_s)
 
 
 def stock_rates(windows: tuple[Window, ...]) -> list[Rate]:

@@ -2,12 +2,14 @@
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
-from faulty_server import Answer, FaultyServer
+from faulty_server import Answer, Arrival, Fault, FaultyServer
 
 from astrometry_client import ClientSession
+from astrometry_client.errors import OutcomeUnknown
 from astrometry_client.session.interrupting import Interrupt, Interrupted, interruptible
 
 
@@ -64,6 +66,42 @@ def test_upload_is_broken_off_between_two_blocks(server: FaultyServer) -> None:
     file = Watched(b"x" * 5_000_000, interrupt)
     with ClientSession() as session, interruptible(interrupt), pytest.raises(Interrupted):
         session.post(f"{server.url}/api/upload", data={"request-json": "{}"}, files={"file": file})
+
+
+@pytest.mark.parametrize(("method", "error"), [("GET", Interrupted), ("POST", OutcomeUnknown)])
+def test_silent_server_is_listened_to_no_more(
+    server: FaultyServer, method: str, error: type[Exception]
+) -> None:
+    interrupt = Interrupt()
+
+    def answer(_: Arrival) -> Answer:
+        interrupt.end()
+        return Answer(fault=Fault.HANG)
+
+    server.responder = answer
+    begun_s = time.monotonic()
+    with ClientSession() as session, interruptible(interrupt), pytest.raises(error):
+        session.request(method, f"{server.url}/api/jobs/1", data={"a": 1})
+    assert time.monotonic() - begun_s < 10
+    assert len(server.arrivals) == 1
+
+
+def test_connection_is_of_the_request_that_uses_it_now(server: FaultyServer) -> None:
+    first = Interrupt()
+    with ClientSession() as session:
+        with interruptible(first):
+            session.get(f"{server.url}/api/jobs/1")
+        server.responder = lambda _: first.end()
+        session.get(f"{server.url}/api/jobs/1")
+    assert {arrival.connection for arrival in server.arrivals} == {1}
+
+
+def test_wait_is_told_to_whoever_wants_the_request(server: FaultyServer) -> None:
+    waits: list[float] = []
+    with ClientSession(per_second=20, burst=1) as session, interruptible(Interrupt(waits.append)):
+        for _ in range(2):
+            session.get(f"{server.url}/api/jobs/1")
+    assert [0 < wait_s <= 0.05 for wait_s in waits] == [True]
 
 
 def test_others_are_left_alone(server: FaultyServer) -> None:
