@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: a free one.")
 @click.option(
+    "--host-name",
+    "host_names",
+    multiple=True,
+    help="Name under which a proxy makes the server known; may be given several times.",
+)
+@click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     help="Where uploads and results are kept.  [default: your data folder]",

@@ -1,6 +1,7 @@
 """The application: addresses, and what is answered when something is refused."""
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -9,6 +10,8 @@ from . import api, results
 from .forms import TooLarge
 from .service import Desk
 from .wire import ApiError, PageError, UnknownPath, error_page, error_reply, page
+from .web.guard import Guard
+from .web.routes import ROUTES as PAGES
 
 NAME = "Astrometry server"
 WELCOME = "This server answers the HTTP API of nova.astrometry.net, under /api/."
@@ -42,7 +45,10 @@ async def _broken(_request: Request, _error: Exception) -> Response:
 def make_app(service: Desk) -> Starlette:
     """Return the application that shows a service to the world."""
     app = Starlette(
-        routes=[*api.ROUTES, *results.ROUTES, Route("/{path:path}", elsewhere, methods=api.METHODS)],
+        routes=[*api.ROUTES, *results.ROUTES, *PAGES, Route("/{path:path}", elsewhere, methods=api.METHODS)],
+        middleware=[
+            Middleware(Guard, host=service.settings.host, host_names=service.settings.host_names)
+        ],
         exception_handlers={
             ApiError: _refused,
             PageError: _refused,

@@ -93,3 +93,8 @@ class Database:
         """Close the file."""
         with self._lock:
             self._connection.close()
+    @property
+    def changes(self) -> int:
+        """Rows written so far; whoever has seen the file at this number has seen all of it."""
+        return self._connection.total_changes
+

@@ -27,6 +27,9 @@ SOURCE_RADIUS_PX, STAR_RADIUS_PX, NAMED_RADIUS_PX = 5.0, 8.0, 10.0
 
 FONT_PX = 12
 
+JPEG_QUALITY = 90
+"""At this quality thin lines show no halo."""
+
 BLACK_PERCENT, WHITE_PERCENT = 25.0, 99.7
 """Percentiles of a deep image that are drawn black and white: the sky is dark, stars stand out."""
 
@@ -98,6 +101,11 @@ def _stretched(values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(np.clip(part, 0.0, 1.0) * 255.0, dtype=np.uint8)
 
 
+def plain(material: Material, *, full: bool = False) -> bytes:
+    """Return the image as it is, JPEG."""
+    return Canvas(material, full=full).written("JPEG", quality=JPEG_QUALITY)
+
+
 def extraction(material: Material, *, full: bool = False) -> bytes:
     """Return the image with its sources in red, PNG."""
     canvas = Canvas(material, full=full)
@@ -121,7 +129,7 @@ def annotated(material: Material, *, full: bool = False) -> bytes:
     canvas.circles(xy, radius_px=NAMED_RADIUS_PX, colour=GREEN)
     canvas.labels(xy, [_readable(note["names"][-1]) for note in notes], colour=YELLOW)
     # Every pixel its own colour: thin lines would turn grey.
-    return canvas.written("JPEG", quality=90, subsampling=0)
+    return canvas.written("JPEG", quality=JPEG_QUALITY, subsampling=0)
 
 
 def _sources(material: Material) -> Floats:

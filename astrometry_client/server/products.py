@@ -120,6 +120,8 @@ PRODUCTS: dict[str, Callable[[Material], bytes]] = {
     "annotated_full": partial(pictures.annotated, full=True),
     "red_green_image_display": pictures.red_green,
     "red_green_image_full": partial(pictures.red_green, full=True),
+    "image_display": pictures.plain,
+    "image_full": partial(pictures.plain, full=True),
     "extraction_image_display": pictures.extraction,
     "extraction_image_full": partial(pictures.extraction, full=True),
 }

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from .database import Database
+from .listing import Listing
 from .queue import MakeTask
 
 _INFO_CALIBRATION = ("ra", "dec", "radius", "pixscale", "orientation", "parity")
@@ -19,6 +20,7 @@ class Records:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.listing = Listing(database)
 
     def submission(self, submission_id: int) -> dict[str, Any] | None:
         """Return the document of a submission."""

@@ -57,6 +57,7 @@ PRODUCTS = {
     "new_fits_file": Product(filename="new-image.fits", human=True, failure="plot failed"),
     **{f"annotated_{size}": Product(media_type="image/jpeg", human=True) for size in SIZES},
     **{f"red_green_image_{size}": Product(media_type="image/png", human=True) for size in SIZES},
+    **{f"image_{size}": Product(media_type="image/jpeg", states=ANY) for size in SIZES},
     **{f"extraction_image_{size}": Product(media_type="image/png", human=True, states=ANY) for size in SIZES},
 }
 

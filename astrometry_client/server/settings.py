@@ -44,6 +44,9 @@ class ServerSettings:
     port: int = 8000
     """0 takes any free port."""
 
+    host_names: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    """Names under which a proxy makes a loopback server known; requests for another are refused."""
+
     index_dirs: tuple[Path, ...] = attrs.field(default=(), converter=_paths)
     """Folders of index files, beside the ones the engine finds itself."""
 

@@ -1,0 +1,52 @@
+import { BUSY_MS, IDLE_MS, all, find, say, watch } from "./common.js";
+
+// One image.
+
+function setUpPicture(figure) {
+  const { job, name } = figure.dataset;
+  const image = find("img", figure);
+  const view = find(".view", figure);
+  const zoom = find("#zoom", figure);
+
+  function show() {
+    const layer = find("input:checked", figure);
+    const full = zoom.ariaPressed === "true";
+    view.classList.add("waiting");
+    view.classList.toggle("full", full);
+    image.src = `/${layer.value}_${full ? "full" : "display"}/${job}`;
+    image.alt = `${name}. ${layer.dataset.caption}`;
+    find("figcaption span", figure).textContent = layer.dataset.caption;
+  }
+
+  image.addEventListener("load", () => view.classList.remove("waiting"));
+  image.addEventListener("error", () => {
+    view.classList.remove("waiting");
+    find("figcaption span", figure).textContent = "This picture could not be made.";
+  });
+  zoom.addEventListener("click", () => {
+    zoom.ariaPressed = String(zoom.ariaPressed !== "true");
+    show();
+  });
+  for (const radio of all(".layers input", figure)) radio.addEventListener("change", show);
+}
+
+export function setUpImage(article) {
+  const figure = find("figure", article);
+  if (figure) setUpPicture(figure);
+  const { image, state } = article.dataset;
+  if (!["queued", "solving"].includes(state)) return;
+  watch(async () => {
+    try {
+      const response = await fetch(`/web/list?image=${image}`, { cache: "no-cache" });
+      const [entry] = (await response.json()).entries;
+      if (entry.state === state) return BUSY_MS;
+      const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+      article.replaceWith(find("article", page));
+      say(`${entry.name}: ${entry.state}`);
+      setUpImage(find("article"));
+      return 0;
+    } catch {
+      return IDLE_MS;
+    }
+  });
+}
