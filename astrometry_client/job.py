@@ -118,17 +118,7 @@ class Job:
         SolveTimeout
             It has not ended in time: wait again later.
         """
-        if self._state not in flow.ENDED:
-            server = self.session.base_url
-            polling = pace_of(server, first_s=start, longest_s=end, timeout_s=timeout)
-            try:
-                steps = flow.wait_for_job(self.id, server=server, polling=polling)
-                self._state = drive(steps, self.session.client_session)
-            except NotFound:
-                if self.submission is None:
-                    raise
-                self.submission.until_done(start, end, timeout)
-        return cast(JobState, self._state)
+        return drive(self._to_its_end(start, end, timeout), self.session.client_session)
 
     def done(self) -> bool:
         """Return whether it has ended, with or without a solution."""
@@ -233,6 +223,20 @@ class Job:
         request = api.result_file(self.session.base_url, self.id, kind)
         self._check_end(solved=kind not in _WITHOUT_SOLUTION)
         return request.download(path, self.session.client_session)
+
+    def _to_its_end(
+        self, start: float | NotGiven, end: float | NotGiven | None, timeout: float | None
+    ) -> flow.Steps[JobState]:
+        if self._state not in flow.ENDED:
+            server = self.session.base_url
+            polling = pace_of(server, first_s=start, longest_s=end, timeout_s=timeout)
+            try:
+                self._state = yield from flow.wait_for_job(self.id, server=server, polling=polling)
+            except NotFound:
+                if self.submission is None:
+                    raise
+                yield from self.submission._to_its_end(start, end, timeout)
+        return cast(JobState, self._state)
 
     def _take_note(self, job_id: int, state: JobState | None) -> None:
         """Take over what the submission has learned: the id that counts now, and its state if known."""

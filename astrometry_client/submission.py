@@ -111,16 +111,7 @@ class Submission:
         SolveTimeout
             It has not ended in time: wait again later.
         """
-        if not self._is_over():
-            server = self.session.base_url
-            polling = pace_of(server, first_s=start, longest_s=end, timeout_s=timeout)
-            steps = flow.wait_for_jobs(self.id, server=server, polling=polling)
-            ended = drive(steps, self.session.client_session)
-            self._take_note(ended.status, ended.states)
-        status = cast(SubmissionStatus, self._status)
-        if status.failed:
-            raise flow.rejection(status)
-        return status
+        return drive(self._to_its_end(start, end, timeout), self.session.client_session)
 
     def done(self) -> bool:
         """Return whether it was rejected, or each of its jobs has ended."""
@@ -132,6 +123,19 @@ class Submission:
     def success(self) -> bool:
         """Return whether each of its jobs has ended with a solution."""
         return self.done() and bool(self._jobs) and all(job.success() for job in self.jobs)
+
+    def _to_its_end(
+        self, start: float | NotGiven, end: float | NotGiven | None, timeout: float | None
+    ) -> flow.Steps[SubmissionStatus]:
+        if not self._is_over():
+            server = self.session.base_url
+            polling = pace_of(server, first_s=start, longest_s=end, timeout_s=timeout)
+            ended = yield from flow.wait_for_jobs(self.id, server=server, polling=polling)
+            self._take_note(ended.status, ended.states)
+        status = cast(SubmissionStatus, self._status)
+        if status.failed:
+            raise flow.rejection(status)
+        return status
 
     def _is_over(self) -> bool:
         """Return whether its end is known here already."""
