@@ -207,7 +207,7 @@ class NovaServer:
 
     def restart(self, *, down_s: float = 0.0) -> None:
         """Stop, refuse connections for seconds of the server's clock, and go on where it stopped."""
-        self._do(self._down(down_s))
+        self._do(self._down(self.clock.monotonic() + down_s))
 
     def drop_connections(self) -> None:
         """End all connections, as servers do with idle ones."""
@@ -244,12 +244,11 @@ class NovaServer:
         )
 
     def _restart(self, fault: Restart) -> None:
-        self._restarting = self._loop.create_task(self._down(fault.down_s))
+        self._restarting = self._loop.create_task(self._down(self.clock.monotonic() + fault.down_s))
 
-    async def _down(self, down_s: float) -> None:
+    async def _down(self, until_s: float) -> None:
         await self._front.close()
         self._desk.solvers.restart()
-        until_s = self.clock.monotonic() + down_s
         while (left_s := until_s - self.clock.monotonic()) > 0:
             await self._pass(left_s)
         await self._front.open()
