@@ -1,22 +1,22 @@
 """The client: one call from an image to its solution."""
 
-import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from astrometry_client import api, flow
-from astrometry_client.batch import BatchProgress, BatchResult, redo_states, solved_images
+from astrometry_client import flow
+from astrometry_client.batch import Batch, BatchProgress, BatchResult, solved_images
 from astrometry_client.batch_upload import ended_jobs
 from astrometry_client.config import DEFAULTS
 from astrometry_client.driver import Progress, drive, pace_of
 from astrometry_client.errors import InputError
 from astrometry_client.job import Job
-from astrometry_client.ledger import Ledger
+from astrometry_client.ledger import Ledger, State
 from astrometry_client.login import Session
 from astrometry_client.lookups import Lookups
 from astrometry_client.models import Settings, Solution
-from astrometry_client.session import ClientSession, get_local_session
+from astrometry_client.recorded import RecordedSolves, key_of, redo_states
+from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled, is_loopback
 from astrometry_client.submission import Submission
 from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload, single
 
@@ -39,6 +39,9 @@ class Client(Lookups):
         Sends all requests; by default each thread has its own on shared limits.
     session
         A login to use, in place of all of the above but `settings`.
+    ledger
+        Where every step is written, so that no image is uploaded twice; by default the user's own. Servers on
+        this machine give out the same ids again and again: their default is gone with the client.
 
     Examples
     --------
@@ -57,24 +60,29 @@ class Client(Lookups):
         settings: Settings | None = None,
         client_session: ClientSession | None = None,
         session: Session | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.session = session or Session(
             api_key, key_location, base_url=base_url, client_session=client_session
         )
         self.settings = settings or Settings()
+        self.ledger = ledger or (Ledger.in_memory() if is_loopback(self.base_url) else Ledger())
 
     def solve(
         self,
         image: Any,
         settings: Settings | None = None,
         *,
+        force: bool = False,
+        retry_failed: bool = False,
         timeout_s: float | None = DEFAULTS.solve_timeout_s,
         on_step: Progress | None = None,
     ) -> Solution:
         """Upload an image, wait until it is solved, and return its calibration and WCS.
 
-        The server is told the file's name with a mark of eight characters, by which the upload is found
-        again if its reply gets lost.
+        An image is known by its content, the settings and the server: what the ledger knows is not asked for
+        again, and what an earlier run or another thread began is gone on with. The server is told the file's
+        name with a mark of eight characters, by which an upload is found again if its reply gets lost.
 
         Parameters
         ----------
@@ -82,9 +90,11 @@ class Client(Lookups):
             A path, or one of the other things `FileUpload` takes.
         settings
             Options of this upload instead of the client's.
+        force, retry_failed
+            Whether to solve it again if it has ended, or only if it failed.
         timeout_s
             Seconds to wait at most, above 0; `None` waits as long as it takes. The solve goes on at the
-            server and can be resumed with `submission`.
+            server; the same call goes on with it.
         on_step
             Called before each request and each wait.
 
@@ -101,8 +111,11 @@ class Client(Lookups):
             The image was rejected, has no solution or is not finished; carries the ids.
         NoUsableReply, ServerRefused
             The server could not be reached, or said no.
+        LedgerError
+            The ledger cannot be read or written.
         """
-        return self._solve(single(self._file(image, settings)), timeout_s, on_step)
+        redo = redo_states(force=force, retry_failed=retry_failed)
+        return self._solve(single(self._file(image, settings)), redo, timeout_s, on_step)
 
     def solve_url(
         self,
@@ -113,6 +126,8 @@ class Client(Lookups):
         on_step: Progress | None = None,
     ) -> Solution:
         """Let the server fetch an image, wait until it is solved, and return its calibration and WCS.
+
+        The ledger has no part in it: tomorrow the address may answer another image.
 
         Parameters
         ----------
@@ -132,7 +147,9 @@ class Client(Lookups):
             See `solve`.
         """
         upload = URLUpload(url=url, session=self.session, settings=settings or self.settings)
-        return self._solve(upload, timeout_s, on_step)
+        polling = pace_of(self.base_url, timeout_s=timeout_s)
+        steps = flow.solve(upload.request(), server=self.base_url, name=upload.name, polling=polling)
+        return drive(steps, self.session.client_session, on_step=on_step)
 
     def solve_sources(
         self,
@@ -140,6 +157,8 @@ class Client(Lookups):
         y: Any = None,
         *,
         settings: Settings | None = None,
+        force: bool = False,
+        retry_failed: bool = False,
         timeout_s: float | None = DEFAULTS.solve_timeout_s,
         on_step: Progress | None = None,
         **sources: Any,
@@ -150,7 +169,7 @@ class Client(Lookups):
         ----------
         x, y
             Positions: see `SourcesUpload`.
-        settings, timeout_s, on_step
+        settings, force, retry_failed, timeout_s, on_step
             See `solve`.
         **sources
             Size of the image, origin, brightness and name: see `SourcesUpload`.
@@ -166,7 +185,7 @@ class Client(Lookups):
             See `solve`.
         """
         upload = SourcesUpload(x, y, session=self.session, settings=settings or self.settings, **sources)
-        return self._solve(upload, timeout_s, on_step)
+        return self._solve(upload, redo_states(force=force, retry_failed=retry_failed), timeout_s, on_step)
 
     def upload_file(
         self,
@@ -254,6 +273,7 @@ class Client(Lookups):
         force: bool = False,
         retry_failed: bool = False,
         timeout_s: float | None = DEFAULTS.solve_timeout_s,
+        deadline_s: float | None = None,
         max_unfinished: int = DEFAULTS.max_unfinished,
         on_step: BatchProgress | None = None,
     ) -> Iterator[BatchResult]:
@@ -267,12 +287,13 @@ class Client(Lookups):
         files, settings
             Paths, taken as there is room for them, and options in place of the client's.
         ledger
-            Where every step is written; by default the user's own. Servers on this machine give out the same
-            ids again and again: their default is gone with the call. So is that of a dry run, always.
+            Where every step is written, in place of the client's. That of a dry run is gone with the call.
         force, retry_failed
             Whether to solve again all that has ended, or only what failed; earlier results are kept too.
-        timeout_s, max_unfinished
-            Seconds to wait for each at most, the next run goes on with it; images in work at once, 1 or more.
+        timeout_s, deadline_s
+            Seconds to wait for each, and for all, at most; the next run goes on with what is not finished.
+        max_unfinished
+            Images in work at once, 1 or more.
         on_step
             Called with the file before each request and each wait for it.
 
@@ -285,17 +306,19 @@ class Client(Lookups):
         ------
         InputError, APIKeyError, LoginFailedException, LedgerError
             An argument is not allowed, the login fails, or the ledger cannot be read or written.
+        Unreachable
+            The server cannot be reached at all. One that answered before is waited for.
         """
-        return solved_images(
-            files,
+        batch = Batch(
             login=self.session,
+            ledger=self._recording(ledger),
             settings=settings or self.settings,
-            ledger=ledger,
             redo=redo_states(force=force, retry_failed=retry_failed),
             timeout_s=timeout_s,
+            deadline_s=deadline_s,
             max_unfinished=max_unfinished,
-            on_step=on_step,
         )
+        return solved_images(files, batch, on_step=on_step)
 
     def calibrate_file_wcs(
         self,
@@ -339,16 +362,25 @@ class Client(Lookups):
     def _file(self, image: Any, settings: Settings | None) -> FileUpload:
         return FileUpload(image, session=self.session, settings=settings or self.settings)
 
+    def _recording(self, ledger: Ledger | None = None) -> Ledger:
+        """Return where steps are written: what happens in a dry run must be forgotten."""
+        if is_dry_run_enabled("POST", self.session.client_session):
+            return Ledger.in_memory()
+        return ledger or self.ledger
+
     def _solve(
         self,
-        upload: FileUpload | SourcesUpload | URLUpload,
+        upload: FileUpload | SourcesUpload,
+        redo: Collection[State],
         timeout_s: float | None,
         on_step: Progress | None,
     ) -> Solution:
-        polling = pace_of(self.base_url, timeout_s=timeout_s)
-        request = upload.request(mark=secrets.token_hex(4))
-        lookup = (
-            flow.Lookup(my_jobs=api.my_jobs(self.session), filename=request.file[0]) if request.file else None
-        )
-        steps = flow.solve(request, server=self.base_url, name=upload.name, polling=polling, lookup=lookup)
-        return drive(steps, self.session.client_session, on_step=on_step)
+        with self._recording().holder() as holder:
+            solves = RecordedSolves(
+                login=self.session,
+                holder=holder,
+                polling=pace_of(self.base_url, timeout_s=timeout_s),
+                redo=redo,
+            )
+            steps = solves.solve(upload, key_of(upload), label=upload.label)
+            return drive(steps, self.session.client_session, on_step=on_step).value()

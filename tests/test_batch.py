@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -18,7 +19,7 @@ from arrivals import ManualTime
 from faulty_server import Answer, Arrival, Fault, answer_json
 from small_nova import FIRST_JOB, SmallNova, ra_of
 
-from astrometry_client import BatchResult, Client, ClientSession, Ledger, Settings
+from astrometry_client import BatchResult, Client, ClientSession, Ledger, Settings, flow
 from astrometry_client.errors import (
     InputError,
     LedgerError,
@@ -29,6 +30,7 @@ from astrometry_client.errors import (
     SolveTimeout,
     StatusFailedException,
     SubmissionFailed,
+    Unreachable,
     UnreadableFileError,
 )
 from astrometry_client.ledger import Key
@@ -569,3 +571,103 @@ def test_two_processes_on_overlapping_lists_upload_each_image_once(tmp_path: Pat
         check_told(told(second), paths[6:])
         assert stored_twice(server) == []
         assert len(server.uploads) == len(paths)
+
+
+def test_file_changed_while_it_was_in_work_is_not_sent(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    path, other = images(tmp_path, b"a", b"b")
+
+    def change(image: str | Path, step: flow.Step) -> None:
+        if image == path and step.stage == "uploading":
+            path.write_bytes(PNG + b"another")
+
+    results = {
+        result.path: result for result in client.solve_many([path, other], ledger=ledger, on_step=change)
+    }
+    check(results[other])
+    assert isinstance(results[path].error, UnreadableFileError)
+    assert [upload.content for upload in server.uploads] == [PNG + b"b"]
+    (again,) = client.solve_many([path], ledger=ledger)
+    check(again)
+
+
+def test_threads_of_the_user_upload_an_image_once(server: SmallNova, tmp_path: Path) -> None:
+    paths = images(tmp_path, b"a", b"b", b"a", b"b", b"a")
+    with Client("key", base_url=server.url) as client, ThreadPoolExecutor(5) as pool:
+        solutions = list(pool.map(client.solve, paths))
+    assert sorted(upload.content for upload in server.uploads) == [PNG + b"a", PNG + b"b"]
+    assert [solution.name for solution in solutions] == [path.name for path in paths]
+    assert [solution.calibration.ra_deg for solution in solutions] == [
+        ra_of(path.read_bytes()) for path in paths
+    ]
+
+
+def test_solve_goes_on_where_an_earlier_one_stopped(
+    server: PatientNova, client: Client, tmp_path: Path
+) -> None:
+    (path,) = images(tmp_path, b"a")
+    server.submissions[1] = QUEUED
+    with pytest.raises(SolveTimeout) as caught:
+        client.solve(path, timeout_s=10)
+    assert caught.value.submission_id == 1
+    server.submissions.clear()
+    assert client.solve(path).submission_id == 1
+    asked = len(server.arrivals)
+    assert client.solve(path).submission_id == 1
+    assert len(server.arrivals) == asked
+
+
+def test_what_failed_is_told_again_until_it_is_to_be_retried(
+    server: SmallNova, client: Client, tmp_path: Path
+) -> None:
+    (path,) = images(tmp_path, b"dark")
+    for _ in range(2):
+        with pytest.raises(StatusFailedException):
+            client.solve(path)
+    assert len(server.uploads) == 1
+    with pytest.raises(StatusFailedException):
+        client.solve(path, retry_failed=True)
+    assert len(server.uploads) == 2
+
+
+def test_deadline_leaves_the_rest_to_the_next_run(
+    server: PatientNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, b"a", b"b", b"c", b"d")
+    server.submissions[1] = QUEUED
+    results = list(client.solve_many(paths, ledger=ledger, max_unfinished=1, deadline_s=60))
+    assert [(result.path, type(result.error)) for result in results] == [(paths[0], SolveTimeout)]
+    assert results[0].error is not None
+    assert results[0].error.submission_id == 1
+    server.submissions.clear()
+    for result in client.solve_many(paths, ledger=ledger):
+        check(result)
+    assert len(server.uploads) == 4
+
+
+def test_server_in_trouble_is_waited_for(
+    server: SmallNova, client: Client, ledger: Ledger, passing: ManualTime, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *(b"%d" % number for number in range(12)))
+    refused = 0
+
+    def answer(arrival: Arrival) -> Answer:
+        nonlocal refused
+        if len(server.uploads) >= 5 and refused < 40:
+            refused += 1
+            return Answer(status=503)
+        return SmallNova.answer(server, arrival)
+
+    server.responder = answer
+    for result in client.solve_many(paths, ledger=ledger, timeout_s=100):
+        check(result)
+    assert len(server.uploads) == 12
+    assert refused == 40
+
+
+def test_server_that_cannot_be_reached_ends_the_batch(client: Client, ledger: Ledger, tmp_path: Path) -> None:
+    paths = images(tmp_path, b"a", b"b")
+    lost = Client("key", base_url="http://127.0.0.1:9", client_session=client.session.client_session)
+    with pytest.raises(Unreachable):
+        list(lost.solve_many(paths, ledger=ledger))

@@ -3,10 +3,10 @@
 import logging
 import os
 import sqlite3
-import threading
 import stat
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -34,6 +34,7 @@ class Leases:
         self.clock = clock
         self._file = file
         self._lock = threading.Lock()
+        self._renewer: threading.Thread | None = None
         self._start_anew()
 
     @property
@@ -79,7 +80,7 @@ class Leases:
         self._family = f"{self._process_id}-{secrets.token_hex(4)}-"
         self._joined = 0
         self._nobody_left = threading.Event()
-        self._renewer: threading.Thread | None = None
+        self._renewer = None
 
     def _renew_often(self) -> None:
         while not self._nobody_left.wait(self.lease_s / _RENEWALS):

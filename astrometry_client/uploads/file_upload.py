@@ -1,5 +1,6 @@
 """An image, or several in a tar, sent from here."""
 
+import hashlib
 import io
 import os
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from astrometry_client.uploads.upload import Upload
 
 _LONGEST_STEM = 200
 """Characters of a file name: the server's database takes 256, with mark and suffix."""
+
+
+_BLOCK_BYTES = 2**20
 
 
 @attrs.frozen(init=False, eq=False)
@@ -60,6 +64,8 @@ class FileUpload(Upload):
     is_archive: bool = attrs.field(repr=False)
     """Whether it is a tar, which becomes several jobs."""
     _opened: Opener = attrs.field(repr=False, alias="opened")
+    _hashed: list[tuple[int, ...] | None] = attrs.field(factory=list, init=False, repr=False)
+    """What the file was when it was read for its SHA-256."""
 
     def __init__(
         self,
@@ -86,16 +92,39 @@ class FileUpload(Upload):
             settings=settings,
         )
 
+    @property
+    def label(self) -> str:
+        """The path, or the name of what has none."""
+        return str(self.source) if isinstance(self.source, str | os.PathLike) else self.name
+
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:
         """Return the request that uploads the file; see `Upload.request`."""
         path = Path(self.name)
         name = f"{path.stem[:_LONGEST_STEM]}.{mark}{path.suffix}" if mark else self.name
         return api.upload(self.session, payload=self.settings.payload(), file=(name, self._sent))
 
+    def content_sha256(self) -> str:
+        """Return the SHA-256 of the file; see `Upload.content_sha256`. No other version is sent later."""
+        self._hashed.append(self._version())
+        digest = hashlib.sha256()
+        with self._opened() as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def _version(self) -> tuple[int, ...] | None:
+        """Return what tells that a file on the disk was changed; `None` for what is none."""
+        if not isinstance(self.source, str | os.PathLike) or not Path(self.source).is_file():
+            return None
+        status = Path(self.source).stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
     @contextmanager
     def _sent(self) -> Iterator[IO[bytes]]:
         """Open what is sent, compressed if that pays."""
         compress = "off" if self.compress == "auto" and is_loopback(self.session.base_url) else self.compress
+        if any(version != self._version() for version in self._hashed):
+            raise UnreadableFileError(f"{self.source} was changed while it was in work: solve it again.")
         with self._opened() as file:
             size_bytes = file.seek(0, io.SEEK_END)
             if pays(file, size_bytes, compress):

@@ -1,5 +1,7 @@
 """Positions of sources, found by the user, in place of an image."""
 
+import hashlib
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, Final, Literal
@@ -93,6 +95,10 @@ class SourcesUpload(Upload):
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:  # noqa: ARG002  no file, no name
         """Return the request that uploads the positions."""
         return api.upload(self.session, payload={**self.settings.payload(), "x": self.x, "y": self.y})
+
+    def content_sha256(self) -> str:
+        """Return the SHA-256 of the positions; see `Upload.content_sha256`."""
+        return hashlib.sha256(json.dumps([self.x, self.y]).encode()).hexdigest()
 
 
 def _from_table(table: Any, columns: tuple[str, str], flux: Any) -> tuple[Any, Any, Any]:

@@ -33,6 +33,16 @@ class Upload(ABC):
     session: Session = attrs.field(default=None, converter=_or_new_session, repr=False)
     settings: Settings = attrs.field(default=None, converter=_or_no_settings, repr=False)
 
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is called in results."""
+
+    @property
+    def label(self) -> str:
+        """What the user calls it: its name, if it has no path."""
+        return self.name
+
     @abstractmethod
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:
         """Return the request that uploads it.
@@ -47,6 +57,21 @@ class Upload(ABC):
         -------
         SessionRequest
             Sends nothing until it is made.
+        """
+
+    @abstractmethod
+    def content_sha256(self) -> str:
+        """Return the SHA-256 of the content, in hexadecimal digits; it is read block by block.
+
+        Returns
+        -------
+        str
+            64 digits.
+
+        Raises
+        ------
+        UnreadableFileError
+            It cannot be read.
         """
 
     def submit(self) -> Submission:

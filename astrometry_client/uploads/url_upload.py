@@ -1,5 +1,6 @@
 """An image the server fetches by itself."""
 
+import hashlib
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,3 +57,7 @@ class URLUpload(Upload):
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:  # noqa: ARG002  no file, no name
         """Return the request that tells the server the address."""
         return api.url_upload(self.session, payload={**self.settings.payload(), "url": self.url})
+
+    def content_sha256(self) -> str:
+        """Return the SHA-256 of the address: what the server finds there is not known."""
+        return hashlib.sha256(self.url.encode()).hexdigest()

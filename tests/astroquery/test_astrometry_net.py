@@ -221,7 +221,7 @@ def test_refused_upload_is_a_runtime_error(server: SmallNova, small: AstrometryN
     small.solve_from_source_list([1], [2], 3, 4)
     server.script(answer_json({"status": "error", "errormessage": "no more"}))
     with pytest.raises(RefusedError, match="no more") as caught:
-        small.solve_from_source_list([1], [2], 3, 4)
+        small.solve_from_source_list([1], [3], 3, 4)
     assert caught.value.server_message == "no more"
 
 
@@ -310,10 +310,10 @@ def test_server_of_the_configuration_counts(server: SmallNova, monkeypatch: pyte
 
 
 def test_one_login_serves_all_solves(server: SmallNova, small: AstrometryNetClass) -> None:
-    for _ in range(3):
-        small.solve_from_source_list(np.array([1, 2]), (value for value in (3, 4)), 30, 40, verbose=False)
+    for y in (4, 5, 6):
+        small.solve_from_source_list(np.array([1, 2]), (value for value in (3, y)), 30, 40, verbose=False)
     assert server.asked("/api/login") == 1
-    assert [upload.options["y"] for upload in server.uploads] == [[3.0, 4.0]] * 3
+    assert [upload.options["y"] for upload in server.uploads] == [[3.0, 4.0], [3.0, 5.0], [3.0, 6.0]]
 
 
 def test_more_sources_than_the_solver_looks_at_are_cut(server: SmallNova, small: AstrometryNetClass) -> None:

@@ -1,0 +1,216 @@
+"""The way of one image with every step in the ledger, so that nobody sends it twice."""
+
+import logging
+from collections.abc import Collection
+from functools import partial
+from typing import Final, Self
+
+import attrs
+
+from astrometry_client import api, flow
+from astrometry_client.config import DEFAULTS
+from astrometry_client.errors import (
+    AstrometryError,
+    InputError,
+    LedgerError,
+    RateLimitExceeded,
+    ServerRefused,
+    SolveTimeout,
+    Unreachable,
+)
+from astrometry_client.ledger import Claim, Entry, Holder, Key, LeaseLostError, State
+from astrometry_client.ledger.values import VERDICTS
+from astrometry_client.login import Session
+from astrometry_client.models import Solution, UploadReceipt
+from astrometry_client.request import PostRequest, Request
+from astrometry_client.session import ClientSession
+from astrometry_client.uploads import Upload
+
+__all__ = ["End", "RecordedSolves", "key_of", "redo_states"]
+
+logger = logging.getLogger(__name__)
+
+_NEVER_STORED: Final = (InputError, Unreachable, RateLimitExceeded, ServerRefused)
+"""After these errors the server certainly has not got the upload."""
+
+_LOOK_S: Final = 1.0
+"""Seconds between two looks into the ledger for an image that somebody else works on."""
+
+
+@attrs.frozen(kw_only=True)
+class End:
+    """What is known of an image at last."""
+
+    solution: Solution | None = None
+    error: AstrometryError | None = None
+    from_ledger: bool = False
+
+    def value(self) -> Solution:
+        """Return the solution, or raise the error."""
+        if self.solution is None:
+            raise self.error or LedgerError("The ledger knows no end of the image: solve it with force.")
+        return self.solution
+
+    @classmethod
+    def known(cls, entry: Entry, name: str) -> Self:
+        """Return what the ledger knows of an image that ended before, under the name of a file."""
+        return cls(solution=entry.solution(name), error=entry.error(), from_ledger=True)
+
+
+def redo_states(*, force: bool, retry_failed: bool) -> Collection[State]:
+    """Return the ends that are not good enough."""
+    if force:
+        return {"solved", "failed"}
+    return {"failed"} if retry_failed else set()
+
+
+def key_of(upload: Upload) -> Key:
+    """Return what an image is known by; its content is read.
+
+    Raises
+    ------
+    UnreadableFileError
+        It cannot be read.
+    """
+    return Key.of_content(upload.content_sha256(), upload.settings, server=upload.session.base_url)
+
+
+@attrs.define(kw_only=True, eq=False)
+class RecordedSolves:
+    """Solves images with one login and one ledger.
+
+    Parameters
+    ----------
+    holder
+        Takes the images in hand.
+    redo
+        See `redo_states`.
+    newest
+        So many jobs of the user are looked through for an upload whose reply got lost.
+    """
+
+    login: Session
+    holder: Holder
+    polling: flow.Polling
+    redo: Collection[State] = ()
+    newest: int = 2 * DEFAULTS.max_unfinished
+    _filenames: dict[int, str | None] = attrs.field(factory=dict, init=False)
+
+    def solve(self, upload: Upload, key: Key, *, label: str) -> flow.Steps[End]:
+        """Solve an image unless that is known, or somebody else is about to.
+
+        Parameters
+        ----------
+        label
+            What the user calls it, such as its path.
+
+        Raises
+        ------
+        AstrometryError
+            See `flow.solve`. What trying again would not change is written down.
+        """
+        while True:
+            claim = yield from self.claim(upload, key, label=label)
+            if not claim.granted:
+                return End.known(claim.entry, upload.name)
+            try:
+                solution = yield from self._work(upload, claim)
+            except LeaseLostError as lost:
+                logger.info("%s: %s", upload.name, lost)
+            except LedgerError:
+                raise
+            except VERDICTS as verdict:
+                yield flow.Local(partial(self.holder.failed, claim.entry, verdict))
+                raise
+            except AstrometryError:
+                yield flow.Local(partial(self.holder.release, claim.entry))
+                raise
+            except GeneratorExit:
+                # Nobody is left to take the step for us.
+                self.holder.release(claim.entry)
+                raise
+            else:
+                yield flow.Local(partial(self.holder.solved, claim.entry, solution))
+                return End(solution=solution)
+
+    def claim(self, upload: Upload, key: Key, *, label: str) -> flow.Steps[Claim]:
+        """Take an image in hand, or wait until the one who has it is done with it."""
+        waited_s = 0.0
+        while waited_s < self.polling.timeout_s:
+            claim: Claim = yield flow.Local(partial(self.holder.claim, key, name=label, redo=self.redo))
+            if claim.granted or claim.entry.ended:
+                return claim
+            waited_s = yield flow.Wait(_LOOK_S, "queued")
+        raise SolveTimeout(
+            f"{upload.name} is in the hands of somebody else for {waited_s:.0f} s: look again later.",
+            submission_id=claim.entry.submission_id,
+            waited_s=waited_s,
+        )
+
+    def _work(self, upload: Upload, claim: Claim) -> flow.Steps[Solution]:
+        """Upload unless the server has it, wait, and fetch the results."""
+        server, polling = self.login.base_url, self.polling
+        known = claim.entry.state == "sent"
+        submission_id, job_id = claim.entry.submission_id, claim.entry.job_id
+        if not known:
+            submission_id, job_id = yield from self._send(upload, claim)
+        if submission_id is not None:
+            return (
+                yield from flow.follow(
+                    submission_id, server=server, name=upload.name, polling=polling, at_once=known
+                )
+            )
+        if job_id is None:
+            raise LedgerError(f"The ledger has no id of {upload.name}: solve it with force.")
+        return (yield from flow.follow_job(job_id, server=server, name=upload.name, polling=polling))
+
+    def _send(self, upload: Upload, claim: Claim) -> flow.Steps[tuple[int | None, int | None]]:
+        """Bring the image to the server, and return its submission, or its job if only that was found."""
+        server, polling, entry = self.login.base_url, self.polling, claim.entry
+        request = upload.request(mark=entry.mark)
+        lookup = self._lookup(request)
+        job_id = None
+        if lookup is not None and claim.maybe_sent:
+            earlier = attrs.evolve(lookup, filename=entry.filename or lookup.filename)
+            job_id = yield from flow.find(earlier, server=server, polling=polling, at_once=True)
+        if job_id is None:
+            written = _WrittenUpload(request.url, request, entry, self.holder)
+            sent = yield from flow.send(written, server=server, polling=polling, lookup=lookup)
+            if not isinstance(sent, int):
+                return sent.submission_id, None
+            job_id = sent
+        yield flow.Local(partial(self.holder.sent, entry, job_id=job_id))
+        return None, job_id
+
+    def _lookup(self, request: PostRequest[UploadReceipt]) -> flow.Lookup | None:
+        """Return how an upload is found again, if it has a name at the server."""
+        if request.file is None:
+            return None
+        return flow.Lookup(
+            my_jobs=api.my_jobs(self.login),
+            filename=request.file[0],
+            newest=self.newest,
+            known=self._filenames,
+        )
+
+
+@attrs.frozen
+class _WrittenUpload(Request[UploadReceipt]):
+    """An upload that is written down before and after it is sent, by the thread that sends it."""
+
+    upload: PostRequest[UploadReceipt]
+    entry: Entry
+    holder: Holder
+
+    def make(self, client_session: ClientSession | None = None) -> UploadReceipt:
+        """Send it; see `Request.make`."""
+        filename = self.upload.file[0] if self.upload.file else ""
+        in_doubt = self.holder.sending(self.entry, filename=filename)
+        try:
+            receipt = self.upload.make(client_session)
+        except _NEVER_STORED:
+            if not in_doubt:
+                self.holder.not_sent(self.entry)
+            raise
+        self.holder.sent(self.entry, submission_id=receipt.submission_id)
+        return receipt
