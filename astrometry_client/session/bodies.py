@@ -9,7 +9,6 @@ import requests
 from astrometry_client.config import DEFAULTS
 from astrometry_client.errors import ReplyTimeout
 from astrometry_client.session.formatting import redact_url
-from astrometry_client.session.interrupting import check_interrupt
 
 __all__ = ["blocks", "read_body", "was_read"]
 
@@ -42,7 +41,6 @@ def blocks(
     received_bytes = 0
     try:
         while block := response.raw.read1(BLOCK_BYTES, decode_content=True):
-            check_interrupt()
             received_bytes += len(block)
             yield block
             spent_s = clock() - started_s

@@ -1,4 +1,4 @@
-"""Ending a request from another thread: its waits at once, what it sends or reads between two blocks."""
+"""Ending a request from another thread: its waits and its connection at once, what it sends between blocks."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Interrupted(AstrometryError):
-    """Whoever wanted the request wants it no more."""
+    """Whoever wanted the request wants it no more; the server has not got the whole of it."""
 
 
 class Interrupt:
@@ -99,7 +99,7 @@ def pause(seconds: float) -> None:
 
 
 def check_interrupt() -> None:
-    """Raise `Interrupted` if the request that is being sent or answered was given up."""
+    """Raise `Interrupted` if the request that is being sent was given up."""
     interrupt = _CURRENT.get()
     if interrupt is not None:
         interrupt.check()

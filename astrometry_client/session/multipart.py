@@ -12,7 +12,6 @@ from urllib3.fields import RequestField
 
 from astrometry_client.errors import UnreadableFileError
 from astrometry_client.session.file_contents import Content
-from astrometry_client.session.interrupting import check_interrupt
 
 __all__ = ["FilePart", "StreamedMultipart"]
 
@@ -101,7 +100,6 @@ class StreamedMultipart:
 
     def read(self, size: int = -1) -> bytes:
         """Return the next `size` bytes, fewer only at the end; all that is left if negative."""
-        check_interrupt()
         wanted = len(self) - self._position if size < 0 else min(size, len(self) - self._position)
         blocks = []
         while wanted > 0:
