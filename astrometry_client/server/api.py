@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .fetching import file_name
+from .files import IncomingFile
 from .forms import Form, reading_form
 from .options import LISTED, URL, read_options, read_sources
 from .service import Desk
@@ -96,12 +97,18 @@ async def upload(request: Request) -> Response:
 def _upload(service: Desk, form: Form, document: dict[str, Any]) -> Response:
     user = _user(service, document)
     options, sources = _options(document), read_sources(document)
-    stored = form.file.keep() if form.file and sources is None else None
-    filename = os.path.basename(form.filename.replace("\\", "/"))  # noqa: PTH119
-    if sources is not None:
-        stored, filename = service.files.store(sources.encode()), "json-xy"
-        options[LISTED] = True
-    sha1 = {} if stored is None else {"hash": stored.sha1}
+    if sources is None:
+        filename = os.path.basename(form.filename.replace("\\", "/"))  # noqa: PTH119
+        return _submitted(service, user, form.file, filename=filename, options=options)
+    with service.files.begin() as listed:
+        listed.write(sources.encode())
+        return _submitted(service, user, listed, filename="json-xy", options={**options, LISTED: True})
+
+
+def _submitted(
+    service: Desk, user: int, file: IncomingFile | None, *, filename: str, options: dict[str, Any]
+) -> Response:
+    sha1 = {} if file is None else {"hash": file.keep().sha1}
     submission_id = service.submit(user, sha1=sha1.get("hash"), filename=filename, options=options)
     return json_reply({"status": "success", "subid": submission_id, **sha1})
 

@@ -7,13 +7,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import api, results
+from .files import NoRoom
 from .forms import TooLarge
 from .service import Desk
-from .wire import ApiError, PageError, UnknownPath, error_page, error_reply, page
 from .web.guard import Guard
 from .web.routes import ROUTES as PAGES
+from .wire import ApiError, PageError, UnknownPath, error_page, error_reply, page
 
 NAME = "Astrometry server"
+STATUS: dict[type[Exception], int] = {TooLarge: 413, NoRoom: 503}
+"""Of refusals that are told in JSON, and that nova does not have."""
+
 WELCOME = "This server answers the HTTP API of nova.astrometry.net, under /api/."
 
 
@@ -27,7 +31,7 @@ def elsewhere(request: Request) -> Response:
 async def _refused(_request: Request, error: Exception) -> Response:
     if isinstance(error, PageError):
         return error_page(error.status, error.detail)
-    return error_reply(str(error), status=413 if isinstance(error, TooLarge) else 200)
+    return error_reply(str(error), status=STATUS.get(type(error), 200))
 
 
 async def _unknown_path(request: Request, _error: Exception) -> Response:
@@ -46,13 +50,11 @@ def make_app(service: Desk) -> Starlette:
     """Return the application that shows a service to the world."""
     app = Starlette(
         routes=[*api.ROUTES, *results.ROUTES, *PAGES, Route("/{path:path}", elsewhere, methods=api.METHODS)],
-        middleware=[
-            Middleware(Guard, host=service.settings.host, host_names=service.settings.host_names)
-        ],
+        middleware=[Middleware(Guard, host=service.settings.host, host_names=service.settings.host_names)],
         exception_handlers={
             ApiError: _refused,
             PageError: _refused,
-            TooLarge: _refused,
+            **dict.fromkeys(STATUS, _refused),
             UnknownPath: _unknown_path,
             ClientDisconnect: _gone,
             Exception: _broken,

@@ -35,6 +35,22 @@ SCHEMAS = (
         calibration TEXT NOT NULL, annotations TEXT NOT NULL, wcs BLOB NOT NULL);
     """,
     "ALTER TABLE calibrations ADD COLUMN stars TEXT NOT NULL DEFAULT '[]';",
+    """
+    ALTER TABLE users ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE users ADD COLUMN fetch_turn INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE submissions ADD COLUMN url TEXT;
+    UPDATE submissions SET url = json_extract(options, '$.url');
+    ALTER TABLE submissions ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE images ADD COLUMN owner_id INTEGER REFERENCES users;
+    UPDATE images SET owner_id = (SELECT user_id FROM submissions WHERE id = submission_id);
+    DROP INDEX unfinished_submissions;
+    CREATE INDEX untaken_submissions ON submissions (user_id, id) WHERE finished IS NULL AND taken = 0;
+    DROP INDEX waiting_images;
+    CREATE INDEX waiting_images ON images (owner_id, id) WHERE waiting;
+    CREATE INDEX submitted_files ON submissions (sha1);
+    CREATE INDEX image_files ON images (sha1);
+    CREATE INDEX field_files ON images (field);
+    """,
 )
 """`user_version` of the file is the number of these that were applied."""
 
@@ -89,12 +105,12 @@ class Database:
         found = self.rows(sql, *values)
         return found[0] if found else None
 
-    def close(self) -> None:
-        """Close the file."""
-        with self._lock:
-            self._connection.close()
     @property
     def changes(self) -> int:
         """Rows written so far; whoever has seen the file at this number has seen all of it."""
         return self._connection.total_changes
 
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()

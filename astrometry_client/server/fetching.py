@@ -8,11 +8,14 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from typing import Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+import attrs
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, requote_uri
 
 from .files import FileStore, StoredFile
+from .queue import FetchTask
 from .settings import ServerSettings
 
 REDIRECTS = 5
@@ -27,11 +30,29 @@ CHUNK_BYTES = 1 << 18
 
 PORTS = {"http": 80, "https": 443}
 
-CARRIERS = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
-"""IPv6 addresses that stand for an IPv4 address in their last 32 bits (RFC 6052, RFC 8215)."""
+CARRIERS = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")))
+"""IPv6 addresses that stand for an IPv4 address in their last 32 bits (RFC 6052, 8215, 4291, 2765)."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Allowed = Callable[[Address], bool]
+
+
+@attrs.frozen
+class Fetching:
+    """What a process that fetches needs: the files of the server."""
+
+    files: FileStore
+    settings: ServerSettings
+
+    def fetch(self, task: FetchTask) -> dict[str, Any]:
+        """Return the hash of the file behind a URL, stored, or why there is none."""
+        allowed = any_address if self.settings.private_urls else is_public
+        try:
+            return {
+                "fetched": fetch(task.url, store=self.files, settings=self.settings, allowed=allowed).sha1
+            }
+        except FetchError as error:
+            return {"reason": str(error)}
 
 
 class FetchError(Exception):
@@ -54,7 +75,7 @@ def fetch(url: str, *, store: FileStore, settings: ServerSettings, allowed: Allo
     FetchError
         The address is not allowed, the file is too large or too slow, or there is none.
     """
-    deadline = time.monotonic() + settings.url_timeout_s
+    deadline = time.monotonic() + settings.fetch_timeout_s
     for _ in range(REDIRECTS + 1):
         try:
             with _get(url, allowed=allowed) as response:
@@ -79,7 +100,7 @@ def is_public(address: Address) -> bool:
         if any(address in carrier for carrier in CARRIERS):
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         address = inner or address
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and not getattr(address, "is_site_local", False)
 
 
 def any_address(_address: Address) -> bool:

@@ -1,9 +1,13 @@
 """Uploaded files, stored once under the SHA-1 of their content."""
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +20,10 @@ class StoredFile:
 
     sha1: str
     size_bytes: int
+
+
+class NoRoom(Exception):
+    """The disk holds as much as it may, and nothing on it can go yet."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -40,6 +48,8 @@ class FileStore:
 
     def __init__(self, folder: Path, *, lasting: bool = True) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
+        self._held: Counter[str] = Counter()
         self.lasting = lasting
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
@@ -47,6 +57,22 @@ class FileStore:
     def path(self, sha1: str) -> Path:
         """Return where the file with this hash is."""
         return self._folder / sha1[:3] / sha1
+
+    def holds(self, sha1: str) -> bool:
+        """Tell whether the file with this hash is there."""
+        return self.path(sha1).exists()
+
+    @contextlib.asynccontextmanager
+    async def room(self, size_bytes: int) -> AsyncIterator[None]:  # noqa: ARG002
+        """Keep so much of the disk free for an upload during the block; raises `NoRoom`."""
+        yield
+
+    def is_full(self) -> bool:
+        """Tell whether no more files should be fetched now."""
+        return False
+
+    def tidy(self) -> None:
+        """Remove what is too much."""
 
     def begin(self) -> "IncomingFile":
         """Begin a new file."""
@@ -58,14 +84,48 @@ class FileStore:
             incoming.write(content)
             return incoming.keep()
 
-    def sweep(self) -> None:
-        """Remove files whose upload never ended; only when nothing else uses the store."""
+    def sweep(self, wanted: Callable[[str], bool] = lambda _: True) -> None:
+        """Remove cut uploads and the files not wanted; only when nothing else uses the store."""
         shutil.rmtree(self._incoming)
         self._incoming.mkdir()
+        for path in list(self.files()):
+            if not wanted(path.name):
+                path.unlink()
+
+    def files(self) -> Iterator[Path]:
+        """Yield all files, those on their way, too."""
+        for folder in self._folder.iterdir():
+            yield from folder.iterdir()
+
+    def hold(self, sha1: str, arrive: Callable[[], object]) -> None:
+        """Let a file arrive, and keep it from being removed until `let_go`."""
+        with self._lock:
+            self._held[sha1] += 1
+            arrive()
+
+    def let_go(self, sha1: str) -> None:
+        """Allow a file to be removed again."""
+        with self._lock:
+            self._held[sha1] -= 1
+            if not self._held[sha1]:
+                del self._held[sha1]
+
+    def remove(self, sha1: str) -> int:
+        """Remove a file, unless an upload has just brought it anew; return the bytes freed."""
+        path = self.path(sha1)
+        with self._lock:
+            if self._held[sha1] or not path.exists():
+                return 0
+            size_bytes = path.stat().st_size
+            path.unlink()
+        return size_bytes
 
 
 class IncomingFile:
-    """A file on its way into the store; use it in a `with` block, and `keep` it before the end."""
+    """A file on its way into the store; use it in a `with` block, and `keep` it before the end.
+
+    What is kept cannot be removed from the store before the block ends: refer to it inside.
+    """
 
     def __init__(self, store: FileStore, folder: Path) -> None:
         self._store = store
@@ -73,6 +133,7 @@ class IncomingFile:
         self._path = Path(name)
         self._file: BinaryIO = os.fdopen(handle, "wb")
         self._sha1 = hashlib.sha1(usedforsecurity=False)
+        self._kept: str | None = None
         self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
@@ -90,7 +151,8 @@ class IncomingFile:
         stored = StoredFile(self._sha1.hexdigest(), self.size_bytes)
         target = self._store.path(stored.sha1)
         target.parent.mkdir(exist_ok=True)
-        self._path.replace(target)
+        self._store.hold(stored.sha1, lambda: self._path.replace(target))
+        self._kept = stored.sha1
         if self._store.lasting:
             sync_folder(target.parent)
             sync_folder(target.parent.parent)
@@ -102,3 +164,5 @@ class IncomingFile:
     def __exit__(self, *_exc: object) -> None:
         self._file.close()
         self._path.unlink(missing_ok=True)
+        if self._kept is not None:
+            self._store.let_go(self._kept)

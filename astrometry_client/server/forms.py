@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import attrs
 from starlette.requests import Request
 
-from .files import FileStore, IncomingFile
+from .files import FileStore, IncomingFile, NoRoom
 from .multipart import FormError, MultipartReader, PartBegins, PartData, boundary_of
 from .settings import ServerSettings
 from .wire import PageError
@@ -43,14 +43,16 @@ async def reading_form(
     ------
     TooLarge
         The body is larger than `settings.upload_bytes`.
+    NoRoom
+        The disk is full.
     PageError
         The form is broken, or its `request-json` larger than `settings.form_bytes`.
     """
-    with contextlib.ExitStack() as stack:
-        parts = _Parts(store, stack, settings.form_bytes)
+    async with contextlib.AsyncExitStack() as stack:
+        parts = stack.enter_context(_Parts(store, settings.form_bytes))
         try:
-            form = await _read(request, parts, settings)
-        except (PageError, TooLarge):
+            form = await _read(request, parts, settings, stack)
+        except (PageError, TooLarge, NoRoom):
             await _read_on(request, settings)
             raise
         yield form
@@ -63,7 +65,9 @@ async def _read_on(request: Request, settings: ServerSettings) -> None:
             pass
 
 
-async def _read(request: Request, parts: "_Parts", settings: ServerSettings) -> Form:
+async def _read(
+    request: Request, parts: "_Parts", settings: ServerSettings, stack: contextlib.AsyncExitStack
+) -> Form:
     length = request.headers.get("content-length", "")
     if request.method != "POST" or not length.isdecimal():  # nova reads no chunked bodies
         return Form()
@@ -74,7 +78,7 @@ async def _read(request: Request, parts: "_Parts", settings: ServerSettings) -> 
     content_type = request.headers.get("content-type", "")
     boundary = boundary_of(content_type)
     if boundary:
-        return await _read_multipart(request, boundary, parts)
+        return await _read_multipart(request, MultipartReader(boundary), parts, stack)
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
         return await _read_urlencoded(request, settings)
     return Form()
@@ -90,11 +94,15 @@ async def _read_urlencoded(request: Request, settings: ServerSettings) -> Form:
     return Form(request_json=fields.get(FIELD, [None])[-1])
 
 
-async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") -> Form:
-    reader = MultipartReader(boundary)
+async def _read_multipart(
+    request: Request, reader: MultipartReader, parts: "_Parts", stack: contextlib.AsyncExitStack
+) -> Form:
+    length = int(request.headers["content-length"])
     try:
         async for chunk in request.stream():
             for event in reader.feed(chunk):
+                if parts.file is None and parts.brings_file(event):
+                    await stack.enter_async_context(parts.store.room(length))
                 parts.take(event)
         reader.close()
     except FormError as error:
@@ -105,12 +113,22 @@ async def _read_multipart(request: Request, boundary: bytes, parts: "_Parts") ->
 class _Parts:
     """Sort the parts of a form: the JSON into memory, the file onto the disk, the rest away."""
 
-    def __init__(self, store: FileStore, stack: contextlib.ExitStack, form_bytes: int) -> None:
-        self._store, self._stack, self._left_bytes = store, stack, form_bytes
+    def __init__(self, store: FileStore, form_bytes: int) -> None:
+        self.store, self._left_bytes = store, form_bytes
         self._part: PartBegins | None = None
         self._json: bytearray | None = None
         self.file: IncomingFile | None = None
         self.filename = ""
+
+    def __enter__(self) -> "_Parts":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.file is not None:
+            self.file.__exit__(*exc)
+
+    def brings_file(self, event: object) -> bool:
+        return isinstance(event, PartBegins) and event.filename is not None and event.name == "file"
 
     @property
     def request_json(self) -> str | None:
@@ -125,8 +143,8 @@ class _Parts:
     def _begin(self, part: PartBegins) -> None:
         self._part = part
         if part.filename is not None and part.name == "file":
-            self.file = self._stack.enter_context(self._store.begin())
-            self.filename = part.filename
+            self.__exit__()  # as on nova, the last one counts
+            self.file, self.filename = self.store.begin(), part.filename
         elif part.name == FIELD:
             self._json = bytearray()
 

@@ -13,6 +13,9 @@ from python_multipart.multipart import parse_options_header
 MAX_HEADERS_BYTES = 16384
 """Longest headers of one part; browsers and scripts send a few hundred bytes."""
 
+MOST_PARTS = 1000
+"""Parts of one form; a client sends two."""
+
 _HEADERS_END = re.compile(rb"(?:^|\r?\n)\r?\n")
 
 
@@ -70,6 +73,7 @@ class MultipartReader:
         self._buffer = b"\n"  # so that the first boundary begins a line like all others
         self._state = self._preamble
         self._finished = False
+        self._parts = 0
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield what these bytes complete."""
@@ -112,6 +116,9 @@ class MultipartReader:
         if end:
             headers, self._buffer = self._buffer[: end.start()], self._buffer[end.end() :]
             self._state = self._body
+            self._parts += 1
+            if self._parts > MOST_PARTS:
+                raise FormError("the form has too many parts")
             yield _begin(headers)
 
     def _body(self) -> Iterator[Event]:

@@ -1,8 +1,9 @@
-"""The queue: submissions wait to be read, their images wait to be solved.
+"""The queue: URLs wait to be fetched, submissions wait to be read, their images wait to be solved.
 
 A submission is read once: that finds its images, or ends it with an error. Then every
 image gets a job when a worker takes it. All of it is in the database, so a server that
-was killed goes on where it stopped.
+was killed goes on where it stopped. Users with work waiting take turns; what one user
+sent goes in its order.
 """
 
 import json
@@ -16,11 +17,25 @@ from typing import Any
 import attrs
 
 from .database import Database
+from .options import URL
 
 _log = logging.getLogger(__name__)
 
 MAX_CRASHES = 2
 """Work that ended its process this often fails: once may be an accident."""
+
+
+_UNTAKEN = "finished IS NULL AND taken = 0"
+_FETCHED = f"{_UNTAKEN} AND (url IS NULL OR sha1 IS NOT NULL)"
+_UNFETCHED = f"{_UNTAKEN} AND url IS NOT NULL AND sha1 IS NULL"
+
+
+@attrs.frozen
+class FetchTask:
+    """A submission whose file is to be fetched from a URL."""
+
+    submission_id: int
+    url: str
 
 
 @attrs.frozen
@@ -89,6 +104,9 @@ class Solved:
     stars: list[list[float]] = attrs.field(factory=list)
 
 
+Work = FetchTask | ReadTask | SolveTask
+
+
 class Queue:
     """The work of one server.
 
@@ -96,11 +114,20 @@ class Queue:
     ----------
     clock
         Tells the time, seconds since 1970.
+    stored
+        Tells whether the file of this hash is in the store.
     """
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], float] = time.time,
+        stored: Callable[[str], bool] = lambda _: True,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._stored = stored
 
     def _now(self) -> str:
         """Return the time as nova writes it: UTC without saying so."""
@@ -111,8 +138,9 @@ class Queue:
         """Add a submission; its id returns when it is safely on the disk."""
         with self._database.transaction() as connection:
             row = connection.execute(
-                "INSERT INTO submissions (user_id, sha1, filename, options) VALUES (?, ?, ?, ?) RETURNING id",
-                (user_id, sha1, filename, json.dumps(options)),
+                "INSERT INTO submissions (user_id, sha1, filename, options, url) VALUES (?, ?, ?, ?, ?)"
+                " RETURNING id",
+                (user_id, sha1, filename, json.dumps(options), options.get(URL)),
             ).fetchone()
         _log.info("submission %d of user %d: %r", row["id"], user_id, filename)
         return int(row["id"])
@@ -120,65 +148,112 @@ class Queue:
     def recover(self) -> None:
         """Put back what was in work when the last server ended."""
         with self._database.transaction() as connection:
-            connection.execute("UPDATE submissions SET started = NULL WHERE finished IS NULL")
+            connection.execute("UPDATE submissions SET taken = 0 WHERE finished IS NULL")
             connection.execute("UPDATE jobs SET status = 'processing' WHERE status = 'solving'")
 
     def take(self) -> ReadTask | SolveTask | None:
-        """Return the next work, marked as begun. Reading goes first: it is short and tells most."""
-        return self.take_submission() or self.take_job()
+        """Return the next work, marked as begun. A user's reading goes first: it is short and tells most."""
+        with self._database.transaction() as connection:
+            return self._repeated_job(connection) or self._next(
+                connection, unread=_FETCHED, waiting="waiting"
+            )
+
+    def take_fetch(self) -> FetchTask | None:
+        """Return the next URL to be fetched, marked as begun."""
+        with self._database.transaction() as connection:
+            task = self._next(connection, unread=_UNFETCHED, turn="fetch_turn")
+        return task and FetchTask(task.submission_id, task.options[URL])
 
     def take_submission(self) -> ReadTask | None:
-        """Return the next submission to be read, marked as begun."""
+        """Return the next submission to be read, marked as begun; one whose file is not fetched, too."""
         with self._database.transaction() as connection:
-            row = connection.execute(
-                "UPDATE submissions SET started = ? WHERE id = (SELECT id FROM submissions"
-                " WHERE finished IS NULL AND started IS NULL ORDER BY id LIMIT 1)"
-                " RETURNING id, sha1, filename, options",
-                (self._now(),),
-            ).fetchone()
-        return row and ReadTask(row["id"], row["sha1"], row["filename"], json.loads(row["options"]))
+            task: ReadTask | None = self._next(connection, unread=_UNTAKEN)
+        return task
 
     def take_job(self) -> SolveTask | None:
         """Return the next job to be solved, marked as begun."""
         with self._database.transaction() as connection:
-            job = connection.execute(
-                "UPDATE jobs SET status = 'solving' WHERE id = (SELECT id FROM jobs"
-                " WHERE status = 'processing' ORDER BY id LIMIT 1) RETURNING id, image_id"
-            ).fetchone()
-            job = job or self._new_job(connection)
-            if job is None:
-                return None
-            image = connection.execute(
-                "SELECT images.sha1, field, options FROM images"
-                " JOIN submissions ON submissions.id = submission_id WHERE images.id = ?",
-                (job["image_id"],),
-            ).fetchone()
+            return self._repeated_job(connection) or self._next(connection, waiting="waiting")
+
+    def _next(
+        self, connection: sqlite3.Connection, *, unread: str = "0", waiting: str = "0", turn: str = "turn"
+    ) -> Any:
+        """Return the next work of the user whose turn it is, among submissions and images such as these."""
+        row = connection.execute(
+            "SELECT users.id AS user_id,"  # noqa: S608
+            f" (SELECT min(id) FROM submissions WHERE user_id = users.id AND {unread}) AS submission_id,"
+            f" (SELECT min(id) FROM images WHERE owner_id = users.id AND {waiting}) AS image_id"
+            f" FROM users WHERE coalesce(submission_id, image_id) IS NOT NULL ORDER BY {turn}, id LIMIT 1"
+        ).fetchone()
+        if row is None:
+            return None
+        connection.execute(
+            f"UPDATE users SET {turn} = (SELECT max({turn}) FROM users) + 1 WHERE id = ?",  # noqa: S608
+            (row["user_id"],),
+        )
+        if row["submission_id"] is not None:
+            return self._begun_submission(connection, row["submission_id"])
+        return self._new_job(connection, row["image_id"])
+
+    def _begun_submission(self, connection: sqlite3.Connection, submission_id: int) -> ReadTask:
+        row = connection.execute(
+            "UPDATE submissions SET taken = 1, started = coalesce(started, ?) WHERE id = ?"
+            " RETURNING id, sha1, filename, options",
+            (self._now(), submission_id),
+        ).fetchone()
+        return ReadTask(row["id"], row["sha1"], row["filename"], json.loads(row["options"]))
+
+    def _repeated_job(self, connection: sqlite3.Connection) -> SolveTask | None:
+        """Return a job that had its turn, and was put back."""
+        job = connection.execute(
+            "UPDATE jobs SET status = 'solving' WHERE id = (SELECT id FROM jobs"
+            " WHERE status = 'processing' ORDER BY id LIMIT 1) RETURNING id, image_id"
+        ).fetchone()
+        return job and self._solve_task(connection, job)
+
+    def _new_job(self, connection: sqlite3.Connection, image_id: int) -> SolveTask:
+        connection.execute("UPDATE images SET waiting = 0 WHERE id = ?", (image_id,))
+        job = connection.execute(
+            "INSERT INTO jobs (image_id, status) VALUES (?, 'solving') RETURNING id, image_id", (image_id,)
+        ).fetchone()
+        return self._solve_task(connection, job)
+
+    @staticmethod
+    def _solve_task(connection: sqlite3.Connection, job: sqlite3.Row) -> SolveTask:
+        image = connection.execute(
+            "SELECT images.sha1, field, options FROM images"
+            " JOIN submissions ON submissions.id = submission_id WHERE images.id = ?",
+            (job["image_id"],),
+        ).fetchone()
         _log.info("job %d: solving", job["id"])
         return SolveTask(job["id"], image["sha1"], image["field"], json.loads(image["options"]))
 
-    @staticmethod
-    def _new_job(connection: sqlite3.Connection) -> Any:
-        image = connection.execute(
-            "UPDATE images SET waiting = 0"
-            " WHERE id = (SELECT id FROM images WHERE waiting ORDER BY id LIMIT 1) RETURNING id"
-        ).fetchone()
-        return (
-            image
-            and connection.execute(
-                "INSERT INTO jobs (image_id, status) VALUES (?, 'solving') RETURNING id, image_id",
-                (image["id"],),
-            ).fetchone()
-        )
+    def fetched(self, submission_id: int, sha1: str) -> None:
+        """Note the file of a URL; it is to be read now."""
+        with self._database.transaction() as connection:
+            here = (
+                sha1 if self._stored(sha1) else None
+            )  # an old file of this content may just have been removed
+            connection.execute(
+                "UPDATE submissions SET sha1 = ?, taken = 0 WHERE id = ?", (here, submission_id)
+            )
 
     def finish_reading(self, submission_id: int, images: list[FoundImage]) -> None:
-        """Note the images found in a submission."""
+        """Note the images found in a submission.
+
+        Where a file of theirs was removed meanwhile, with an old submission of the same, it is read again.
+        """
         with self._database.transaction() as connection:
+            if not all(self._stored(sha1) for image in images for sha1 in (image.sha1, image.field)):
+                connection.execute("UPDATE submissions SET taken = 0 WHERE id = ?", (submission_id,))
+                return
             connection.execute(
                 "UPDATE submissions SET finished = ? WHERE id = ?", (self._now(), submission_id)
             )
             connection.executemany(
-                "INSERT INTO images (submission_id, sha1, filename, field) VALUES (?, ?, ?, ?)",
-                [(submission_id, image.sha1, image.filename, image.field) for image in images],
+                "INSERT INTO images (submission_id, owner_id, sha1, filename, field)"
+                " SELECT id, user_id, ?, ?, ? FROM submissions WHERE id = ?",
+                [(image.sha1, image.filename, image.field, submission_id) for image in images],
             )
 
     def reject(self, submission_id: int, message: str) -> None:
@@ -215,19 +290,19 @@ class Queue:
             )
         _log.info("job %d: failure (%s)", job_id, reason)
 
-    def fail(self, task: ReadTask | SolveTask, reason: str) -> None:
+    def fail(self, task: Work, reason: str) -> None:
         """End work without a result."""
-        if isinstance(task, ReadTask):
-            self.reject(task.submission_id, reason)
-        else:
+        if isinstance(task, SolveTask):
             self.failed(task.job_id, reason)
-
-    def crashed(self, task: ReadTask | SolveTask, reason: str) -> None:
-        """Put work that ended its process back into the queue; end it if it did so too often."""
-        if isinstance(task, ReadTask):
-            table, back, key = "submissions", "started = NULL", task.submission_id
         else:
+            self.reject(task.submission_id, reason)
+
+    def crashed(self, task: Work, reason: str) -> None:
+        """Put work that ended its process back into the queue; end it if it did so too often."""
+        if isinstance(task, SolveTask):
             table, back, key = "jobs", "status = 'processing'", task.job_id
+        else:
+            table, back, key = "submissions", "taken = 0", task.submission_id
         with self._database.transaction() as connection:
             count = f"UPDATE {table} SET crashes = crashes + 1 WHERE id = ? RETURNING crashes"  # noqa: S608
             crashes = connection.execute(count, (key,)).fetchone()["crashes"]

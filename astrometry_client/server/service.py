@@ -13,10 +13,11 @@ from .accounts import Accounts
 from .database import Database
 from .files import FileStore
 from .making import Maker
-from .queue import MakeTask, Queue
+from .queue import FetchTask, MakeTask, Queue
+from .quota import QuotaStore, is_wanted
 from .records import Records
 from .settings import ServerSettings
-from .workers import Pool
+from .workers import Pool, Worker, WorkerDied
 
 
 class Desk(Protocol):
@@ -50,10 +51,13 @@ class Service:
         self._lock = _lock(settings)
         self._database = Database(settings.data_dir / "server.sqlite")
         self.accounts = Accounts(self._database, session_s=settings.session_s)
-        self.files = FileStore(settings.files_dir)
+        self.files = _files(settings, self._database)
         self.records = Records(self._database)
-        self._queue = Queue(self._database)
-        self._pool = Pool(self._queue, settings)
+        self._queue = Queue(self._database, stored=self.files.holds)
+        self._solvers = [Worker(settings) for _ in range(settings.workers)]
+        self._solving = Pool(self._queue, self._solvers, take=self._queue.take, done=self._tidy)
+        fetchers = [Worker(settings, "fetch") for _ in range(settings.fetches)]
+        self._fetching = Pool(self._queue, fetchers, take=self._take_fetch, done=self._tidy)
         self._maker = Maker(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -61,7 +65,7 @@ class Service:
         """Add a submission and set the workers to it; its id returns when it is safely on the disk."""
         submission_id = self._queue.submit(user_id, sha1=sha1, filename=filename, options=options)
         if self._loop:
-            self._loop.call_soon_threadsafe(self._pool.wake)
+            self._loop.call_soon_threadsafe(self._wake)
         return submission_id
 
     async def make(self, task: MakeTask) -> BinaryIO:
@@ -71,16 +75,40 @@ class Service:
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Keep the workers at work during the block, beginning with what the last server left."""
-        self.files.sweep()
+        await self._begin()
+        async with self._solving.working(), self._fetching.working(), self._maker.working():
+            yield
+
+    async def _begin(self) -> None:
+        self.files.sweep(lambda sha1: is_wanted(self._database, sha1))
         self._queue.recover()
         self._loop = asyncio.get_running_loop()
-        async with self._pool.working(), self._maker.working():
-            yield
+        try:
+            await asyncio.gather(*(worker.start() for worker in self._solvers))
+        except WorkerDied as error:
+            raise InputError(f"the solver does not start: {error}") from error
+
+    def _wake(self) -> None:
+        self._solving.wake()
+        self._fetching.wake()
+
+    def _take_fetch(self) -> FetchTask | None:
+        return None if self.files.is_full() else self._queue.take_fetch()
+
+    async def _tidy(self) -> None:
+        await asyncio.to_thread(self.files.tidy)
+        self._wake()
 
     def close(self) -> None:
         """Close the database and let go of the data folder."""
         self._database.close()
         self._lock.release()
+
+
+def _files(settings: ServerSettings, database: Database) -> FileStore:
+    if settings.quota_bytes is None:
+        return FileStore(settings.files_dir)
+    return QuotaStore(settings.files_dir, database, limit_bytes=settings.quota_bytes)
 
 
 def _lock(settings: ServerSettings) -> filelock.FileLock:

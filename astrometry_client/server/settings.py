@@ -62,11 +62,14 @@ class ServerSettings:
     read_timeout_s: float = 600.0
     """Longest reading of one submission; an archive may hold hundreds of images, of half a second each."""
 
-    url_timeout_s: float = 300.0
+    fetch_timeout_s: float = 300.0
     """Longest fetching of the file of a URL upload; half of what reading may take."""
 
     private_urls: bool = False
     """URL uploads may lead to this machine and its neighbours: only where all users may see what is there."""
+
+    fetches: int = 4
+    """URLs fetched at a time; they wait for other machines, and keep no core busy."""
 
     make_timeout_s: float = 60.0
     """Longest making of one result file; the slowest of 100 megapixels, a PNG in full size, took 9 s."""
@@ -76,6 +79,9 @@ class ServerSettings:
 
     upload_bytes: int = 512 * MIB
     """Largest upload; nova takes about 500 MB."""
+
+    quota_bytes: int | None = None
+    """Most that uploads may take; the oldest finished ones go first, with their results. None: no limit."""
 
     form_bytes: int = 5 * MIB // 2
     """Largest `request-json`, as on nova (`DATA_UPLOAD_MAX_MEMORY_SIZE`)."""
@@ -92,16 +98,19 @@ class ServerSettings:
     def __attrs_post_init__(self) -> None:
         for name in (
             "workers",
+            "fetches",
             "solve_timeout_s",
             "read_timeout_s",
             "make_timeout_s",
-            "url_timeout_s",
+            "fetch_timeout_s",
             "memory_bytes",
             "upload_bytes",
+            "quota_bytes",
             "session_s",
         ):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name}={getattr(self, name)!r} is not allowed: give a number above 0")
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise InputError(f"{name}={value!r} is not allowed: give a number above 0")
 
     @classmethod
     def given(cls, **options: Any) -> Self:

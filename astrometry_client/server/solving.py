@@ -14,11 +14,10 @@ from .annotations import annotations
 from .archive import ArchiveError, is_archive, unpack
 from .engine import Engine, Field, Hints, ImageError, read_field
 from .engine.source_lists import field_of
-from .fetching import FetchError, any_address, fetch, is_public
 from .files import FileStore
 from .hints import HintsError, make_hints
 from .material import Material
-from .options import LISTED, URL
+from .options import LISTED
 from .products import PRODUCTS
 from .queue import FoundImage, MakeTask, ReadTask, SolveTask
 from .settings import ServerSettings
@@ -41,8 +40,10 @@ class Solving:
         """Return the images found in a submission, or why there are none."""
         try:
             return {"images": [attrs.asdict(image) for image in self._images(task)]}
-        except (ImageError, ArchiveError, FetchError) as error:
+        except (ImageError, ArchiveError) as error:
             return {"reason": str(error)[-LONGEST_MESSAGE:]}
+        except MemoryError:
+            return {"reason": self._no_memory()}
 
     def solve(self, task: SolveTask) -> Json:
         """Return the solution of an image, or why there is none."""
@@ -51,7 +52,10 @@ class Solving:
             hints = make_hints(task.options, width_px=field.width_px)
         except HintsError as error:
             return {"reason": str(error)}
-        match = self.engine.solve(field, attrs.evolve(hints, time_limit_s=self.settings.solve_timeout_s))
+        try:
+            match = self.engine.solve(field, attrs.evolve(hints, time_limit_s=self.settings.solve_timeout_s))
+        except MemoryError:
+            return {"reason": self._no_memory()}
         if match is None:
             return {"reason": "no match was found"}
         return {
@@ -75,14 +79,17 @@ class Solving:
             content = PRODUCTS[task.product](material)
         except ImageError as error:
             return {"reason": str(error)}
+        except MemoryError:
+            return {"reason": self._no_memory()}
         handle, name = tempfile.mkstemp(dir=self.settings.made_dir)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         return {"made": name}
 
+    def _no_memory(self) -> str:
+        return f"more memory is needed than a worker may have ({self.settings.memory_bytes >> 20} MiB)"
+
     def _images(self, task: ReadTask) -> list[FoundImage]:
-        if URL in task.options:
-            task = attrs.evolve(task, sha1=self._fetch(task.options[URL]))
         if task.sha1 is None:
             raise ImageError('no file came with the upload: it belongs into the form as "file"')
         path = self.files.path(task.sha1)
@@ -91,10 +98,6 @@ class Solving:
         if is_archive(path):
             return self._archived_images(path, task.options)
         return [self._found(task.sha1, task.filename, read_field(path, _reading_hints(task.options)))]
-
-    def _fetch(self, url: str) -> str:
-        allowed = any_address if self.settings.private_urls else is_public
-        return fetch(url, store=self.files, settings=self.settings, allowed=allowed).sha1
 
     def _archived_images(self, path: Path, options: Json) -> list[FoundImage]:
         found, reasons = [], []

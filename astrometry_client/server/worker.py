@@ -1,4 +1,4 @@
-"""A worker process: `python -m astrometry_client.server.worker`.
+"""A worker process: `python -m astrometry_client.server.worker solve`, or `fetch`.
 
 Standard input brings the settings and then tasks, one JSON document a line; standard
 output takes one reply a line. When the input ends, because the server wishes it or is dead,
@@ -13,14 +13,19 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from astrometry_client.errors import InputError
 
+from .files import FileStore
 from .settings import ServerSettings
 
 if TYPE_CHECKING:
     from .solving import Solving
+
+Work = tuple[Callable[[dict[str, Any]], dict[str, Any]], dict[str, Any]]
+"""What answers tasks, and what is told of it when it is ready."""
 
 
 def limit(settings: ServerSettings) -> None:
@@ -72,16 +77,15 @@ def load_engine(settings: ServerSettings) -> Any:
     return installed[name]
 
 
-def get_ready(settings: ServerSettings) -> "Solving":
-    """Return what solves, within this process' limits."""
-    limit(settings)
-    from .files import FileStore
+def ready_to_solve(settings: ServerSettings) -> Work:
+    """Return what reads, solves and makes files."""
     from .solving import Solving
 
-    return Solving(load_engine(settings), FileStore(settings.files_dir), settings)
+    solving = Solving(load_engine(settings), FileStore(settings.files_dir), settings)
+    return lambda task: solve(solving, task), {"ready": solving.engine.name}
 
 
-def answer(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:
+def solve(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:
     """Return the reply to a task."""
     from .queue import MakeTask, ReadTask, SolveTask
 
@@ -90,6 +94,15 @@ def answer(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:
     if "make" in task:
         return solving.make(MakeTask(**task["make"]))
     return solving.solve(SolveTask(**task["solve"]))
+
+
+def ready_to_fetch(settings: ServerSettings) -> Work:
+    """Return what fetches URLs."""
+    from .fetching import Fetching
+    from .queue import FetchTask
+
+    fetching = Fetching(FileStore(settings.files_dir), settings)
+    return lambda task: fetching.fetch(FetchTask(**task["fetch"])), {"ready": "fetch"}
 
 
 def main() -> None:
@@ -101,14 +114,17 @@ def main() -> None:
         output.write(json.dumps(message).encode() + b"\n")
         output.flush()
 
+    get_ready = ready_to_fetch if sys.argv[1:] == ["fetch"] else ready_to_solve
+    settings = ServerSettings(**json.loads(lines.get()))
+    limit(settings)
     try:
-        solving = get_ready(ServerSettings(**json.loads(lines.get())))
+        answer, about = get_ready(settings)
     except InputError as error:
         say({"refused": str(error)})
         return
-    say({"ready": solving.engine.name})
+    say(about)
     while True:
-        say(answer(solving, json.loads(lines.get())))
+        say(answer(json.loads(lines.get())))
 
 
 if __name__ == "__main__":

@@ -9,21 +9,32 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import IO, Any, Literal, TypeVar, cast
 
 import attrs
 
 from astrometry_client.errors import InputError
 
-from .queue import FoundImage, MakeTask, Queue, ReadTask, Solved, SolveTask
+from .queue import FetchTask, FoundImage, MakeTask, Queue, ReadTask, Solved, SolveTask, Work
 from .settings import ServerSettings
 
 _T = TypeVar("_T")
-Result = list[FoundImage] | Solved | Path | str
 
-KINDS = {ReadTask: "read", SolveTask: "solve", MakeTask: "make"}
+
+@attrs.frozen
+class Fetched:
+    """The file of a URL is in the store."""
+
+    sha1: str
+
+
+Result = list[FoundImage] | Solved | Fetched | Path | str
+Role = Literal["solve", "fetch"]
+
+KINDS = {FetchTask: "fetch", ReadTask: "read", SolveTask: "solve", MakeTask: "make"}
 """What a task is called on its way to a worker."""
 
 _log = logging.getLogger(__name__)
@@ -38,15 +49,27 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 """A worker keeps one core busy; numerical libraries would take all of them."""
 
 
+LAST_WORDS = 200
+"""Characters told of what a dead worker wrote."""
+
+
 class WorkerDied(Exception):
     """The process ended while it worked."""
 
 
 class Worker:
-    """One worker process at a time."""
+    """One worker process at a time.
 
-    def __init__(self, settings: ServerSettings) -> None:
+    Parameters
+    ----------
+    role
+        What it does: `solve` reads, solves and makes files.
+    """
+
+    def __init__(self, settings: ServerSettings, role: Role = "solve") -> None:
         self._settings = settings
+        self._role = role
+        self._messages: IO[bytes] | None = None
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -61,13 +84,17 @@ class Worker:
         """
         if self._process and self._process.returncode is None:
             return
+        await self.stop()
+        self._messages = tempfile.TemporaryFile("a+b")  # noqa: SIM115  closed by `stop`
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",
             "-m",
             "astrometry_client.server.worker",
+            self._role,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=self._messages,
             start_new_session=True,
             limit=REPLY_BYTES,
             env={**os.environ, **ONE_THREAD},
@@ -77,7 +104,16 @@ class Worker:
             await self.stop()
             raise InputError(hello["refused"])
 
-    async def do(self, task: ReadTask | SolveTask | MakeTask) -> Result:
+    async def start_surely(self) -> None:
+        """Start, again and again while the machine has no room for it."""
+        while True:
+            try:
+                return await self.start()
+            except (WorkerDied, InputError, OSError) as error:
+                _log.error("a worker does not start (%s); trying again", error)
+                await asyncio.sleep(PAUSE_S)
+
+    async def do(self, task: Work | MakeTask) -> Result:
         """Return what the process found out, or in words why nothing.
 
         Raises
@@ -90,7 +126,7 @@ class Worker:
         async with asyncio.timeout(self.limit_s(task)):
             return understand(await self._ask({KINDS[type(task)]: attrs.asdict(task)}))
 
-    def limit_s(self, task: ReadTask | SolveTask | MakeTask) -> float:
+    def limit_s(self, task: Work | MakeTask) -> float:
         """Return how long this task may take."""
         limit: float = getattr(self._settings, f"{KINDS[type(task)]}_timeout_s")
         return limit
@@ -98,8 +134,14 @@ class Worker:
     async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         """Send one message and return the answer; without one the process is stopped."""
         process = cast(asyncio.subprocess.Process, self._process)
+        messages = cast(IO[bytes], self._messages)
+        messages.truncate(0)
         try:
             return await _exchange(process, message)
+        except WorkerDied as error:
+            words = _last_words(messages)
+            await self.stop()
+            raise WorkerDied(f"{error}{words}") from error
         except BaseException:
             await self.stop()
             raise
@@ -107,6 +149,9 @@ class Worker:
     async def stop(self) -> None:
         """End the process and everything it started."""
         process, self._process = self._process, None
+        messages, self._messages = self._messages, None
+        if messages is not None:
+            messages.close()
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -125,8 +170,21 @@ async def _exchange(process: asyncio.subprocess.Process, message: dict[str, Any]
     except (ConnectionError, ValueError) as error:
         raise WorkerDied(f"the worker cannot be understood ({error})") from error
     if not reply:
-        raise WorkerDied(f"the worker ended (status {await process.wait()})")
+        raise WorkerDied(f"the worker ended ({_how_ended(await process.wait())})")
     return reply
+
+
+def _last_words(messages: IO[bytes]) -> str:
+    """Return the last line a process wrote, the name of an exception perhaps; all of it is logged."""
+    messages.seek(0)
+    words = messages.read(REPLY_BYTES).decode(errors="replace").strip()
+    if words:
+        _log.warning("a worker wrote: %s", words)
+    return f": {words.splitlines()[-1][:LAST_WORDS]}" if words else ""
+
+
+def _how_ended(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
 
 def understand(reply: dict[str, Any]) -> Result:
@@ -137,6 +195,8 @@ def understand(reply: dict[str, Any]) -> Result:
         if "wcs" in reply:
             wcs = base64.b64decode(reply["wcs"])
             return Solved(reply["calibration"], reply["annotations"], wcs, reply["stars"])
+        if "fetched" in reply:
+            return Fetched(reply["fetched"])
         if "made" in reply:
             return Path(reply["made"])
         return str(reply["reason"])
@@ -145,11 +205,27 @@ def understand(reply: dict[str, Any]) -> Result:
 
 
 class Pool:
-    """A fixed number of workers, kept busy as long as there is work."""
+    """A fixed number of workers, kept busy as long as there is work.
 
-    def __init__(self, queue: Queue, settings: ServerSettings) -> None:
+    Parameters
+    ----------
+    take
+        Returns the next task, or None if there is none now.
+    done
+        Called after each piece of work, when its outcome is noted.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        workers: list[Worker],
+        *,
+        take: Callable[[], Work | None],
+        done: Callable[[], Awaitable[None]],
+    ) -> None:
         self._queue = queue
-        self._settings = settings
+        self._workers = workers
+        self._take, self._done = take, done
         self._news = asyncio.Event()
 
     def wake(self) -> None:
@@ -159,20 +235,9 @@ class Pool:
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Work during the block.
-
-        Raises
-        ------
-        InputError
-            With these settings no work can be done.
-        """
-        workers = [Worker(self._settings) for _ in range(self._settings.workers)]
-        try:
-            await workers[0].start()
-        except WorkerDied as error:
-            raise InputError(f"the solver does not start: {error}") from error
+        """Work during the block."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._work(worker)) for worker in workers]
+            tasks = [group.create_task(self._work(worker)) for worker in self._workers]
             try:
                 yield
             finally:
@@ -183,16 +248,16 @@ class Pool:
         try:
             while True:
                 news = self._news
-                await _ready(worker)
-                task = await _persist(self._queue.take)
+                task = await _persist(self._take)
                 if task is None:
                     await news.wait()
                 else:
+                    await worker.start_surely()
                     await self._do(worker, task)
         finally:
             await worker.stop()
 
-    async def _do(self, worker: Worker, task: ReadTask | SolveTask) -> None:
+    async def _do(self, worker: Worker, task: Work) -> None:
         try:
             result = await worker.do(task)
         except TimeoutError:
@@ -202,25 +267,17 @@ class Pool:
             await _persist(self._queue.crashed, task, str(error))
         else:
             await _persist(self._note, task, result)
-        self.wake()
+        await self._done()
 
-    def _note(self, task: ReadTask | SolveTask, result: Result) -> None:
+    def _note(self, task: Work, result: Result) -> None:
         if isinstance(result, str):
             self._queue.fail(task, result)
+        elif isinstance(task, FetchTask) and isinstance(result, Fetched):
+            self._queue.fetched(task.submission_id, result.sha1)
         elif isinstance(task, ReadTask) and isinstance(result, list):
             self._queue.finish_reading(task.submission_id, result)
         elif isinstance(task, SolveTask) and isinstance(result, Solved):
             self._queue.solved(task.job_id, result)
-
-
-async def _ready(worker: Worker) -> None:
-    """Start a worker, again and again while the machine has no room for it."""
-    while True:
-        try:
-            return await worker.start()
-        except (WorkerDied, InputError, OSError) as error:
-            _log.error("a worker does not start (%s); trying again", error)
-            await asyncio.sleep(PAUSE_S)
 
 
 async def _persist(call: Callable[..., _T], *arguments: object) -> _T:

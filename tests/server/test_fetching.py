@@ -166,7 +166,7 @@ def test_file_that_is_too_large_is_refused(httpserver: HTTPServer, settings: Ser
 def test_file_that_takes_too_long_is_refused(httpserver: HTTPServer, settings: ServerSettings) -> None:
     httpserver.expect_request("/a").respond_with_data(b"sky")
     with pytest.raises(FetchError, match="too long"):
-        fetched(httpserver.url_for("/a"), attrs.evolve(settings, url_timeout_s=1e-9))
+        fetched(httpserver.url_for("/a"), attrs.evolve(settings, fetch_timeout_s=1e-9))
 
 
 @pytest.mark.parametrize(

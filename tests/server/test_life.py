@@ -185,7 +185,7 @@ def test_form_of_unknown_length_is_not_read_as_on_nova(api: Api) -> None:
 
 
 def test_cut_upload_leaves_nothing(api: Api, server: LocalServer) -> None:
-    head = "POST /api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
+    head = "POST /api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n"
     head += "Content-Type: multipart/form-data; boundary=B\r\n\r\n"
     part = '--B\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + "x" * 1000
     address = urlsplit(api.url)

@@ -99,8 +99,8 @@ def test_work_of_an_ended_server_is_taken_again_under_its_old_id(
     queue.take()
     later = Queue(open_database())
     later.recover()
-    assert later.take() == ReadTask(read_again, "abc", "a.fits", {"parity": 1})
     assert later.take() == begun
+    assert later.take() == ReadTask(read_again, "abc", "a.fits", {"parity": 1})
     assert later.take() is None
 
 

@@ -59,7 +59,7 @@ class State:
         self._connection, self._picture, self._field = connection, picture, field
 
     def accounts(self) -> None:
-        self._connection.execute("INSERT INTO users VALUES (1001, 'tester@example.com')")
+        self._connection.execute("INSERT INTO users (id, name) VALUES (1001, 'tester@example.com')")
         self._connection.execute(
             "INSERT INTO api_keys VALUES (?, 1001)", (sha256(b"testapikey123456").hexdigest(),)
         )
@@ -82,7 +82,8 @@ class State:
             for key in ("processing_started", "processing_finished")
         )
         self._connection.execute(
-            "INSERT INTO submissions VALUES (?, ?, NULL, 'apod4.jpg', '{}', ?, ?, ?, 0)",
+            "INSERT INTO submissions (id, user_id, filename, options, started, finished, error_message)"
+            " VALUES (?, ?, 'apod4.jpg', '{}', ?, ?, ?)",
             (submission_id, document["user"], started, finished, document.get("error_message")),
         )
         solved = dict(document["job_calibrations"])
@@ -105,7 +106,8 @@ class State:
 
     def _image(self, image_id: int, submission_id: int, *, filename: str = "apod4.jpg") -> None:
         self._connection.execute(
-            "INSERT INTO images VALUES (?, ?, ?, ?, ?, 0)",
+            "INSERT INTO images (id, submission_id, sha1, filename, field, waiting)"
+            " VALUES (?, ?, ?, ?, ?, 0)",
             (image_id, submission_id, self._picture, filename, self._field),
         )
 
