@@ -23,7 +23,11 @@ class Lanes:
 
     def __init__(self, client_session: ClientSession | None) -> None:
         self._session = client_session
-        self._interrupt = Interrupt()
+        self._interrupts: Mapping[Lane, Interrupt] = {
+            "uploads": Interrupt(),
+            "reads": Interrupt(),
+            "local": Interrupt(),
+        }
         self._room: Mapping[Lane, int] = {
             "uploads": DEFAULTS.upload_threads,
             "reads": DEFAULTS.read_threads,
@@ -54,12 +58,13 @@ class Lanes:
         return self._under_way.pop(future)
 
     def close(self) -> None:
-        """Let what is on its way arrive, and nothing else leave; interrupted, break off that as well."""
-        self._interrupt.end_waits()
+        """Cut off reads, and let uploads on their way arrive; interrupted, cut off those too."""
+        self._interrupts["reads"].end()
+        self._interrupts["uploads"].end_waits()
         try:
             self._shut_down()
         except KeyboardInterrupt:
-            self._interrupt.end()
+            self._interrupts["uploads"].end()
             self._shut_down()
             raise
 
@@ -68,5 +73,5 @@ class Lanes:
             pool.shutdown(cancel_futures=True)
 
     def _carry_out(self, errand: Errand) -> Any:
-        with interruptible(self._interrupt):
+        with interruptible(self._interrupts[errand.lane]):
             return errand.carry_out(self._session)

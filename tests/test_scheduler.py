@@ -7,12 +7,13 @@ from typing import Any
 import attrs
 import pytest
 from arrivals import ManualTime
-from faulty_server import Answer, Arrival, FaultyServer, answer_json
+from faulty_server import Answer, Arrival, Fault, FaultyServer, answer_json
 
 from astrometry_client import ClientSession, flow
 from astrometry_client.errors import InputError, NotFound
 from astrometry_client.request import Request
 from astrometry_client.scheduler import drive_many
+from astrometry_client.session.interrupting import Interrupted
 
 
 @pytest.fixture
@@ -131,3 +132,34 @@ def test_who_stops_listening_closes_what_is_in_work(session: ClientSession) -> N
     assert next(ended)[0] == "second"
     ended.close()  # type: ignore[attr-defined]
     assert closed == ["closed"]
+
+
+def test_who_stops_listening_does_not_wait_for_a_silent_server(
+    server: FaultyServer, session: ClientSession
+) -> None:
+    asked = threading.Event()
+    errors: list[Exception] = []
+
+    class Watched(Request[Any]):
+        def make(self, client_session: ClientSession | None = None) -> Any:
+            try:
+                return super().make(client_session)
+            except Exception as error:
+                errors.append(error)
+                raise
+
+    def answer(arrival: Arrival) -> Answer:
+        asked.set()
+        return Answer(fault=Fault.HANG)
+
+    def silent() -> flow.Steps[Any]:
+        return (yield flow.Make(Watched(f"{server.url}/api/jobs/1"), "solving"))
+
+    def ends() -> flow.Steps[bool]:
+        return (yield flow.Local(lambda: asked.wait(20)))
+
+    server.responder = answer
+    ended = drive_many([("silent", silent()), ("ends", ends())], session, server=server.url, most=2)
+    assert next(ended) == ("ends", True)
+    ended.close()
+    assert [type(error) for error in errors] == [Interrupted]
