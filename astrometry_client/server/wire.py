@@ -46,7 +46,10 @@ def page(title: str, text: str = "", *, status: int = 200) -> Response:
     """Return an HTML page."""
     html = (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
-        f"<title>{escape(title)}</title></head>\n<body><h1>{escape(title)}</h1><p>{escape(text)}</p></body>\n</html>\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<link rel="stylesheet" href="/web/page.css"><title>{escape(title)}</title></head>\n'
+        f'<body><main class="alone"><h1>{escape(title)}</h1><p>{escape(text)}</p>'
+        '<p><a href="/">All images</a></p></main></body>\n</html>\n'
     )
     return Response(html, status_code=status, media_type="text/html")
 

@@ -60,7 +60,7 @@ LAYER = (
 ROW = '<tr><th scope="row">$name</th><td><div><strong>$value</strong> <span>$other</span></div></td></tr>'
 DOWNLOAD = '<li><a href="/$product/$job_id">$name</a> <span>$about</span></li>'
 OBJECT = "<li><strong>$name</strong> <span>$about</span></li>"
-FAILED_PICTURE = (
+UNSOLVED_PICTURE = (
     '<section aria-labelledby="picture-heading"><h2 id="picture-heading">Picture</h2>$picture</section>'
 )
 LOG_END = '<h2>End of the log</h2><pre tabindex="0">$log</pre>'
@@ -73,6 +73,8 @@ def image_content(records: Records, entry: Entry) -> Html:
         content, lead = _solved(records, entry, entry.job_id), sky.place(entry.calibration or {})
     elif entry.state == "failed":
         content, lead = _failed(records, entry), entry.reason or "No solution was found."
+    elif entry.job_id is not None:
+        content = _pictured(entry, entry.job_id)
     ids = {"image": entry.image_id, "submission": entry.submission_id, "job": entry.job_id}
     return filled(
         template("image.html"),
@@ -105,16 +107,17 @@ def _solved(records: Records, entry: Entry, job_id: int) -> Html:
 
 def _failed(records: Records, entry: Entry) -> Html:
     log = records.log(entry.job_id).splitlines()[-LOG_LINES:] if entry.job_id is not None else []
-    picture = Html("")
-    if entry.job_id is not None:
-        picture = filled(FAILED_PICTURE, picture=_picture(entry, entry.job_id, UNSOLVED_LAYERS))
     advice = UNREAD_ADVICE if entry.job_id is None else ADVICE
     return filled(
         template("failed.html"),
-        picture=picture,
+        picture=Html("") if entry.job_id is None else _pictured(entry, entry.job_id),
         advice=repeated("<li>$text</li>", ({"text": text} for text in advice)),
         log=filled(LOG_END, log="\n".join(log)) if log else Html(""),
     )
+
+
+def _pictured(entry: Entry, job_id: int) -> Html:
+    return filled(UNSOLVED_PICTURE, picture=_picture(entry, job_id, UNSOLVED_LAYERS))
 
 
 def _picture(entry: Entry, job_id: int, layers: tuple[str, ...]) -> Html:
@@ -145,7 +148,7 @@ def _calibration(calibration: dict[str, float]) -> Iterator[dict[str, str]]:
         ("Radius", sky.angle(calibration["radius"] * 3600.0), f"{calibration['radius']:.5f}°"),
         ("Pixel scale", f"{scale:.4g}″ per pixel", f"{scale / 3600.0:.3g}° per pixel"),
         ("Orientation", f"{calibration['orientation']:.2f}°", ""),
-        ("Parity", "positive" if calibration["parity"] > 0 else "negative", f"{calibration['parity']:+.0f}"),
+        ("Parity", "positive" if calibration["parity"] > 0 else "negative", ""),
     ):
         yield {"name": name, "value": value, "other": other}
 
