@@ -1,12 +1,14 @@
 """Many images: none uploaded twice, none lost, each result under the name of its own file."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import attrs
 
 from astrometry_client import flow
+from astrometry_client.course import Course
 from astrometry_client.driver import pace_of
 from astrometry_client.errors import (
     APIKeyError,
@@ -20,10 +22,9 @@ from astrometry_client.ledger import Holder, Key, Ledger, State
 from astrometry_client.login import Session
 from astrometry_client.models import Settings, Solution
 from astrometry_client.recorded import End, RecordedSolves, key_of
-from astrometry_client.scheduler import drive_many
 from astrometry_client.uploads import FileUpload, single
 
-__all__ = ["Batch", "BatchProgress", "BatchResult", "solved_images"]
+__all__ = ["Batch", "BatchProgress", "BatchResult"]
 
 BatchProgress = Callable[[str | Path, flow.Step], None]
 
@@ -104,6 +105,22 @@ class Batch:
     def _pace(self) -> flow.Polling:
         return pace_of(self.login.base_url, timeout_s=self.timeout_s)
 
+    @contextmanager
+    def course(
+        self, files: Iterable[str | Path], on_step: BatchProgress | None
+    ) -> Iterator[Course["Image", End | None, BatchResult]]:
+        """Give what is to be driven, with the images in hand until the end of the block."""
+        with self.ledger.holder() as holder:
+            way = self.way(holder)
+            yield Course(
+                flows=way.flows(files),
+                results=way.results,
+                server=self.login.base_url,
+                most=self.max_unfinished,
+                deadline_s=self.deadline_s,
+                on_step=on_step and (lambda image, step: on_step(image.paths[0], step)),
+            )
+
     def way(self, holder: Holder) -> "Way":
         """Return the way of the images through one run."""
         return Way(
@@ -166,25 +183,3 @@ class Way:
             return None
         image.key = key
         return (yield from self.solves.solve(upload, key, label=str(path)))
-
-
-def solved_images(
-    files: Iterable[str | Path], batch: Batch, *, on_step: BatchProgress | None
-) -> Iterator[BatchResult]:
-    """Solve images, several at once, and yield what became of each, as they end; see `Client.solve_many`."""
-    with batch.ledger.holder() as holder:
-        way = batch.way(holder)
-        ends = drive_many(
-            way.flows(files),
-            batch.login.client_session,
-            server=batch.login.base_url,
-            most=batch.max_unfinished,
-            deadline_s=batch.deadline_s,
-            on_step=on_step and (lambda image, step: on_step(image.paths[0], step)),
-        )
-        try:
-            for image, end in ends:
-                yield from way.results(image, end)
-        finally:
-            # Uploads on their way are written down before the images are let go of.
-            ends.close()

@@ -1,14 +1,16 @@
-"""Several uploads at once, each result under the name it belongs to."""
+"""Uploads that are waited for, one or several at once, each result under the name it belongs to."""
 
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import attrs
 
 from astrometry_client import flow
+from astrometry_client.config import NOT_GIVEN
+from astrometry_client.course import Course
 from astrometry_client.driver import pace_of
 from astrometry_client.errors import AstrometryError, SolveTimeout
 from astrometry_client.job import Job
-from astrometry_client.scheduler import drive_many
-from astrometry_client.session import ClientSession
 from astrometry_client.submission import Submission
 from astrometry_client.uploads import Upload
 
@@ -16,57 +18,69 @@ Name = TypeVar("Name")
 Ends = tuple[Job | Submission, ...]
 
 
-def ended_jobs(
-    uploads: Iterable[tuple[Upload, Name]],
-    client_session: ClientSession | None,
-    *,
-    server: str,
-    workers: int,
-    timeout_s: float | None,
-) -> Iterator[tuple[Job | Submission, Name]]:
-    """Upload, several at once, and yield the jobs as they end.
+@attrs.define(kw_only=True)
+class UploadsInTurn:
+    """Uploads, several at once; what ends is handed out as it ends, an error when all under way have ended.
 
     Parameters
     ----------
     uploads
-        Each with what its results are yielded with.
-    client_session
-        Makes the requests; by default each thread's own.
+        Each with what its results are handed out with.
     server
         The address of the server.
     workers
         Uploads in work at once.
     timeout_s
         Seconds to wait for each at most.
-
-    Yields
-    ------
-    result : Job or Submission
-        A job that ended; or a submission that was rejected, or did not end in time.
-    name
-        What came with the upload.
     """
-    failed: AstrometryError | None = None
 
-    def flows() -> Iterator[tuple[Name, flow.Steps[Ends]]]:
-        for upload, name in uploads:
-            if failed is not None:
+    uploads: Iterable[tuple[Upload, Any]]
+    server: str
+    workers: int
+    timeout_s: float | None
+    _failed: AstrometryError | None = attrs.field(default=None, init=False)
+
+    def course(self) -> Course[Any, Ends, tuple[Job | Submission, Any]]:
+        """Return what is to be driven.
+
+        It comes to a job that ended, or to a submission that was rejected or did not end in time; with what
+        came with the upload.
+        """
+        return Course(
+            flows=self._flows(),
+            results=self._results,
+            at_end=self._raise,
+            server=self.server,
+            most=self.workers,
+        )
+
+    def _flows(self) -> Iterator[tuple[Any, flow.Steps[Ends]]]:
+        for upload, name in self.uploads:
+            if self._failed is not None:
                 return
-            polling = pace_of(upload.session.base_url, timeout_s=timeout_s)
-            yield name, _ended(upload, polling)
+            yield name, _ended(upload, pace_of(self.server, timeout_s=self.timeout_s))
 
-    for name, end in drive_many(flows(), client_session, server=server, most=workers):
+    def _results(self, name: Name, end: Ends | AstrometryError) -> Iterator[tuple[Job | Submission, Name]]:
         if isinstance(end, AstrometryError):
-            failed = failed or end
-        else:
-            yield from ((result, name) for result in end)
-    if failed is not None:
-        raise failed
+            self._failed = self._failed or end
+            return
+        for result in end:
+            yield result, name
+
+    def _raise(self) -> None:
+        if self._failed is not None:
+            raise self._failed
+
+
+def ended_job(upload: Upload, *, timeout_s: float | None) -> flow.Steps[Job]:
+    """Upload something that becomes one job, and return the job when it has ended."""
+    submission = yield from _submitted(upload)
+    yield from submission._to_its_end(NOT_GIVEN, NOT_GIVEN, timeout_s)
+    return next(iter(submission))
 
 
 def _ended(upload: Upload, polling: flow.Polling) -> flow.Steps[Ends]:
-    receipt = yield flow.Make(upload.request(), "uploading")
-    submission = Submission(receipt.submission_id, session=upload.session)
+    submission = yield from _submitted(upload)
     try:
         ended = yield from flow.wait_for_jobs(
             submission.id, server=submission.session.base_url, polling=polling
@@ -75,3 +89,8 @@ def _ended(upload: Upload, polling: flow.Polling) -> flow.Steps[Ends]:
         return (submission,)
     submission._take_note(ended.status, ended.states)
     return (submission,) if ended.status.failed else submission.jobs
+
+
+def _submitted(upload: Upload) -> flow.Steps[Submission]:
+    receipt = yield flow.Make(upload.request(), "uploading")
+    return Submission(receipt.submission_id, session=upload.session)

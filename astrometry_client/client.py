@@ -1,13 +1,15 @@
 """The client: one call from an image to its solution."""
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from astrometry_client import flow
-from astrometry_client.batch import Batch, BatchProgress, BatchResult, solved_images
-from astrometry_client.batch_upload import ended_jobs
+from astrometry_client.batch import Batch, BatchProgress, BatchResult
+from astrometry_client.batch_upload import UploadsInTurn, ended_job
 from astrometry_client.config import DEFAULTS
+from astrometry_client.course import Course
 from astrometry_client.driver import Progress, drive, pace_of
 from astrometry_client.errors import InputError
 from astrometry_client.job import Job
@@ -15,13 +17,16 @@ from astrometry_client.ledger import Ledger, State
 from astrometry_client.login import Session
 from astrometry_client.lookups import Lookups
 from astrometry_client.models import Settings, Solution
-from astrometry_client.recorded import RecordedSolves, key_of, redo_states
+from astrometry_client.recorded import RecordedSolves, redo_states
+from astrometry_client.scheduler import drive_many
 from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled, is_loopback
 from astrometry_client.submission import Submission
 from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload, single
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
+
+T = TypeVar("T")
 
 
 class Client(Lookups):
@@ -115,7 +120,7 @@ class Client(Lookups):
             The ledger cannot be read or written.
         """
         redo = redo_states(force=force, retry_failed=retry_failed)
-        return self._solve(single(self._file(image, settings)), redo, timeout_s, on_step)
+        return self._carry_out(self._solving(single(self._file(image, settings)), redo, timeout_s), on_step)
 
     def solve_url(
         self,
@@ -147,9 +152,9 @@ class Client(Lookups):
             See `solve`.
         """
         upload = URLUpload(url=url, session=self.session, settings=settings or self.settings)
-        polling = pace_of(self.base_url, timeout_s=timeout_s)
-        steps = flow.solve(upload.request(), server=self.base_url, name=upload.name, polling=polling)
-        return drive(steps, self.session.client_session, on_step=on_step)
+        pace = pace_of(self.base_url, timeout_s=timeout_s)
+        steps = flow.solve(upload.request(), server=self.base_url, name=upload.name, polling=pace)
+        return self._carry_out(nullcontext(steps), on_step)
 
     def solve_sources(
         self,
@@ -185,7 +190,8 @@ class Client(Lookups):
             See `solve`.
         """
         upload = SourcesUpload(x, y, session=self.session, settings=settings or self.settings, **sources)
-        return self._solve(upload, redo_states(force=force, retry_failed=retry_failed), timeout_s, on_step)
+        redo = redo_states(force=force, retry_failed=retry_failed)
+        return self._carry_out(self._solving(upload, redo, timeout_s), on_step)
 
     def upload_file(
         self,
@@ -213,9 +219,8 @@ class Client(Lookups):
         InputError, NoUsableReply, ServerRefused
             See `solve`.
         """
-        submission = single(self._file(image, settings)).submit()
-        submission.until_done(timeout=timeout_s)
-        return next(iter(submission))
+        upload = single(self._file(image, settings))
+        return self._carry_out(nullcontext(ended_job(upload, timeout_s=timeout_s)))
 
     def upload_files_gen(
         self,
@@ -255,14 +260,9 @@ class Client(Lookups):
         """
         if workers < 1:
             raise InputError(f"workers={workers!r} is not allowed: give 1 or more.")
-        uploads = [(self._file(image, settings), image) for image in images]
-        return ended_jobs(
-            uploads,
-            self.session.client_session,
-            server=self.base_url,
-            workers=workers,
-            timeout_s=timeout_s,
-        )
+        files = [(self._file(image, settings), image) for image in images]
+        uploads = UploadsInTurn(uploads=files, server=self.base_url, workers=workers, timeout_s=timeout_s)
+        return self._carry_out_many(nullcontext(uploads.course()))
 
     def solve_many(
         self,
@@ -318,7 +318,7 @@ class Client(Lookups):
             deadline_s=deadline_s,
             max_unfinished=max_unfinished,
         )
-        return solved_images(files, batch, on_step=on_step)
+        return self._carry_out_many(batch.course(files, on_step))
 
     def calibrate_file_wcs(
         self,
@@ -344,7 +344,7 @@ class Client(Lookups):
         AstrometryError
             See `solve`; without a solution it is `StatusFailedException`.
         """
-        return self.solve(image, settings, timeout_s=timeout_s).header()
+        return self._carry_out(self._calibrating(single(self._file(image, settings)), timeout_s))
 
     calibrate_wcs_file = calibrate_file_wcs
 
@@ -368,19 +368,30 @@ class Client(Lookups):
             return Ledger.in_memory()
         return ledger or self.ledger
 
-    def _solve(
-        self,
-        upload: FileUpload | SourcesUpload,
-        redo: Collection[State],
-        timeout_s: float | None,
-        on_step: Progress | None,
-    ) -> Solution:
+    @contextmanager
+    def _solving(
+        self, upload: FileUpload | SourcesUpload, redo: Collection[State], timeout_s: float | None
+    ) -> Iterator[flow.Steps[Solution]]:
+        """Give the way of an image, which is in hand until the end of the block."""
         with self._recording().holder() as holder:
-            solves = RecordedSolves(
-                login=self.session,
-                holder=holder,
-                polling=pace_of(self.base_url, timeout_s=timeout_s),
-                redo=redo,
-            )
-            steps = solves.solve(upload, key_of(upload), label=upload.label)
-            return drive(steps, self.session.client_session, on_step=on_step).value()
+            pace = pace_of(self.base_url, timeout_s=timeout_s)
+            solves = RecordedSolves(login=self.session, holder=holder, polling=pace, redo=redo)
+            yield solves.solution(upload)
+
+    @contextmanager
+    def _calibrating(self, upload: FileUpload, timeout_s: float | None) -> Iterator[flow.Steps["Header"]]:
+        with self._solving(upload, (), timeout_s) as steps:
+            yield _header(steps)
+
+    def _carry_out(self, opened: AbstractContextManager[flow.Steps[T]], on_step: Progress | None = None) -> T:
+        with opened as steps:
+            return drive(steps, self.session.client_session, on_step=on_step)
+
+    def _carry_out_many(self, opened: AbstractContextManager[Course[Any, Any, T]]) -> Iterator[T]:
+        with opened as course:
+            yield from drive_many(course, self.session.client_session)
+
+
+def _header(steps: flow.Steps[Solution]) -> flow.Steps["Header"]:
+    solution = yield from steps
+    return (yield flow.Local(solution.header))

@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from astrometry_client.agenda import Errand, Lane
 from astrometry_client.config import DEFAULTS
 from astrometry_client.session import ClientSession
 from astrometry_client.session.interrupting import Interrupt, interruptible
 
-__all__ = ["Lanes"]
+__all__ = ["ROOM", "Lanes"]
+
+ROOM: Final[Mapping[Lane, int]] = {
+    "uploads": DEFAULTS.upload_threads,
+    "reads": DEFAULTS.read_threads,
+    "local": 1,
+}
+"""Threads of each lane. The ledger is written by one after the other anyway."""
 
 
 class Lanes:
@@ -28,24 +35,24 @@ class Lanes:
             "reads": Interrupt(),
             "local": Interrupt(),
         }
-        self._room: Mapping[Lane, int] = {
-            "uploads": DEFAULTS.upload_threads,
-            "reads": DEFAULTS.read_threads,
-            "local": 1,
-        }
-        self._pools = {lane: ThreadPoolExecutor(room, lane) for lane, room in self._room.items()}
+        self._pools = {lane: ThreadPoolExecutor(room, lane) for lane, room in ROOM.items()}
         self._under_way: dict[Future[Any], Errand] = {}
 
     @property
     def free(self) -> dict[Lane, int]:
         """How much each lane has room for."""
         used = [errand.lane for errand in self._under_way.values()]
-        return {lane: room - used.count(lane) for lane, room in self._room.items()}
+        return {lane: room - used.count(lane) for lane, room in ROOM.items()}
 
     @property
     def under_way(self) -> Mapping[Future[Any], Errand]:
         """What has been started and was not yet taken away from here."""
         return self._under_way
+
+    @property
+    def any_done(self) -> bool:
+        """Whether something was done that was not yet taken away from here."""
+        return any(future.done() for future in self._under_way)
 
     def start(self, errand: Errand) -> Future[Any]:
         """Have an errand carried out; the future holds what came of it."""

@@ -24,13 +24,14 @@ from astrometry_client.login import Session
 from astrometry_client.models import Solution, UploadReceipt
 from astrometry_client.request import PostRequest, Request
 from astrometry_client.session import ClientSession
+from astrometry_client.session.interrupting import Interrupted
 from astrometry_client.uploads import Upload
 
 __all__ = ["End", "RecordedSolves", "key_of", "redo_states"]
 
 logger = logging.getLogger(__name__)
 
-_NEVER_STORED: Final = (InputError, Unreachable, RateLimitExceeded, ServerRefused)
+_NEVER_STORED: Final = (InputError, Interrupted, Unreachable, RateLimitExceeded, ServerRefused)
 """After these errors the server certainly has not got the upload."""
 
 _LOOK_S: Final = 1.0
@@ -132,6 +133,12 @@ class RecordedSolves:
             else:
                 yield flow.Local(partial(self.holder.solved, claim.entry, solution))
                 return End(solution=solution)
+
+    def solution(self, upload: Upload) -> flow.Steps[Solution]:
+        """Return the solution of an image, or raise the error it ended with; see `solve`."""
+        key = yield flow.Local(partial(key_of, upload))
+        end = yield from self.solve(upload, key, label=upload.label)
+        return end.value()
 
     def claim(self, upload: Upload, key: Key, *, label: str) -> flow.Steps[Claim]:
         """Take an image in hand, or wait until the one who has it is done with it."""

@@ -10,6 +10,7 @@ from arrivals import ManualTime
 from faulty_server import Answer, Arrival, Fault, FaultyServer, answer_json
 
 from astrometry_client import ClientSession, flow
+from astrometry_client.course import Course
 from astrometry_client.errors import InputError, NotFound
 from astrometry_client.request import Request
 from astrometry_client.scheduler import drive_many
@@ -34,6 +35,10 @@ def server() -> Iterator[FaultyServer]:
         yield running
 
 
+def course(flows: Any, **options: Any) -> Course[Any, Any, Any]:
+    return Course(flows=flows, results=lambda name, end: [(name, end)], server="http://127.0.0.1", **options)
+
+
 def waits(*seconds: float) -> flow.Steps[float]:
     passed_s = 0.0
     for wait_s in seconds:
@@ -47,7 +52,7 @@ def asks(server: FaultyServer, path: str, stage: flow.Stage) -> flow.Steps[Any]:
 
 def test_flows_end_in_the_order_of_their_waits(session: ClientSession, passing: ManualTime) -> None:
     flows = [("late", waits(5, 5)), ("none", waits()), ("early", waits(3)), ("later", waits(11))]
-    assert list(drive_many(flows, session, server="http://127.0.0.1", most=4)) == [
+    assert list(drive_many(course(flows, most=4), session)) == [
         ("none", 0.0),
         ("early", 3.0),
         ("late", 10.0),
@@ -64,7 +69,7 @@ def test_no_more_are_in_work_than_allowed(session: ClientSession) -> None:
             begun.append(number)
             yield number, waits(1)
 
-    ended = drive_many(flows(), session, server="http://127.0.0.1", most=2)
+    ended = drive_many(course(flows(), most=2), session)
     assert next(ended) == (0, 1.0)
     assert begun == [0, 1]
     assert [name for name, _ in ended] == [1, 2, 3, 4, 5]
@@ -78,7 +83,7 @@ def test_error_ends_its_own_flow_only(server: FaultyServer, session: ClientSessi
         yield
 
     flows = [("bad", bad()), ("lost", asks(server, "jobs/1", "solving")), ("well", waits(1))]
-    ends = dict(drive_many(flows, session, server="http://127.0.0.1", most=3))
+    ends = dict(drive_many(course(flows, most=3), session))
     assert (type(ends["bad"]), type(ends["lost"]), ends["well"]) == (InputError, NotFound, 1.0)
 
 
@@ -92,7 +97,7 @@ def test_upload_that_takes_long_holds_up_nobody(server: FaultyServer, session: C
 
     server.responder = answer
     flows = [("big", asks(server, "upload", "uploading")), ("small", asks(server, "jobs/1", "solving"))]
-    ended = drive_many(flows, session, server="http://127.0.0.1", most=2)
+    ended = drive_many(course(flows, most=2), session)
     assert next(ended)[0] == "small"
     others_ended.set()
     assert next(ended)[0] == "big"
@@ -101,15 +106,7 @@ def test_upload_that_takes_long_holds_up_nobody(server: FaultyServer, session: C
 def test_steps_are_told_with_the_name_of_their_flow(session: ClientSession) -> None:
     told: list[tuple[str, flow.Step]] = []
     flows = [("a", waits(1)), ("b", waits(2))]
-    list(
-        drive_many(
-            flows,
-            session,
-            server="http://127.0.0.1",
-            most=2,
-            on_step=lambda name, effect: told.append((name, effect)),
-        )
-    )
+    list(drive_many(course(flows, most=2, on_step=lambda name, effect: told.append((name, effect))), session))
     assert told == [("a", flow.Wait(1, "solving")), ("b", flow.Wait(2, "solving"))]
 
 
@@ -122,12 +119,7 @@ def test_who_stops_listening_closes_what_is_in_work(session: ClientSession) -> N
         finally:
             closed.append("closed")
 
-    ended = drive_many(
-        [("first", waits()), ("rest", steps()), ("second", waits(1))],
-        session,
-        server="http://127.0.0.1",
-        most=3,
-    )
+    ended = drive_many(course([("first", waits()), ("rest", steps()), ("second", waits(1))], most=3), session)
     assert next(ended)[0] == "first"
     assert next(ended)[0] == "second"
     ended.close()  # type: ignore[attr-defined]
@@ -159,7 +151,7 @@ def test_who_stops_listening_does_not_wait_for_a_silent_server(
         return (yield flow.Local(lambda: asked.wait(20)))
 
     server.responder = answer
-    ended = drive_many([("silent", silent()), ("ends", ends())], session, server=server.url, most=2)
+    ended = drive_many(course([("silent", silent()), ("ends", ends())], most=2), session)
     assert next(ended) == ("ends", True)
     ended.close()
     assert [type(error) for error in errors] == [Interrupted]
