@@ -4,6 +4,8 @@ import bz2
 import contextlib
 import gzip
 import io
+import math
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -27,8 +29,18 @@ LARGEST_PX = 200_000_000
 """An image of more pixels than this is refused."""
 
 
+FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "PPM", "WEBP")
+"""Pictures that are read. `PIL` knows more, and runs a program for some of them, such as EPS."""
+
 PLAIN_MODES = ("L", "LA", "I", "I;16", "I;16B", "I;16L", "F", "RGB")
 """Modes of `PIL` whose numbers are brightness; others are turned into RGB."""
+
+
+UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, SyntaxError),
+    *(struct.error, zlib.error, fits.VerifyError, Image.DecompressionBombError),
+)
+"""What astropy and `PIL` raise for files that are damaged, or that lie."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -86,19 +98,12 @@ def read_pixels(data: bytes, *, name: str) -> Pixelmap:
     """
     try:
         plane = _fits_plane(data) if is_fits(data) else _picture_plane(data)
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:
+    except UNREADABLE as error:
         raise ImageError(f"{name}: not an image that can be read ({_reason(error)})") from error
     if plane.ndim != 2 or min(plane.shape) < 2:
         raise ImageError(f"{name}: holds no picture, but an array of shape {plane.shape}")
-    values = np.ascontiguousarray(plane, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(plane, dtype=np.float32)
     unusable = ~np.isfinite(values)
     if unusable.all():
         raise ImageError(f"{name}: no pixel has a value")
@@ -117,7 +122,7 @@ def _fits_plane(data: bytes) -> NDArray[Any]:
     with open_fits(data) as hdus:
         for hdu in hdus:
             if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
-                _check_size(int(np.prod(hdu.shape[-2:])))
+                _check_size(math.prod(hdu.shape[-2:]))
                 return _flatten(np.asarray(hdu.data))
     raise ValueError("no image in this FITS file")
 
@@ -134,7 +139,7 @@ def _flatten(cube: NDArray[Any]) -> NDArray[Any]:
 
 
 def _picture_plane(data: bytes) -> NDArray[Any]:
-    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as picture:
+    with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=FORMATS) as picture:
         _check_size(picture.width * picture.height)
         pixels = np.asarray(picture if picture.mode in PLAIN_MODES else picture.convert("RGB"))
     if pixels.ndim == 3:

@@ -7,8 +7,14 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 
-from .images import is_fits, open_fits
+from .images import UNREADABLE, is_fits, open_fits
 from .values import Field, Floats, ImageError
+
+MOST_LISTED = 1000
+"""Sources taken of a list, the brightest, as on nova."""
+
+LARGEST_SIDE_PX = 2**31 - 1
+"""nova's database takes no larger image."""
 
 _NUMBERS = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -26,7 +32,10 @@ def field_of(
     if len(x) != len(y) or len(x) == 0 or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ImageError("the list of sources must give a finite x and y for every source")
     order = np.argsort(-flux, kind="stable") if flux is not None else np.arange(len(x))
-    width, height = size_px or (math.ceil(float(x.max())), math.ceil(float(y.max())))
+    order = order[:MOST_LISTED]
+    width, height = (max(1, side) for side in size_px or (math.ceil(x.max()), math.ceil(y.max())))
+    if max(width, height) > LARGEST_SIDE_PX:
+        raise ImageError(f"the list of sources reaches beyond {LARGEST_SIDE_PX} pixels")
     brightness = flux if flux is not None else np.arange(len(x), 0.0, -1.0)
     return Field(width_px=width, height_px=height, x=x[order], y=y[order], flux=brightness[order])
 
@@ -64,7 +73,7 @@ def parse_fits_table(data: bytes) -> Field | None:
                 columns = {name.upper(): hdu.data[name] for name in hdu.columns.names}
                 if {"X", "Y"} <= set(columns):
                     return _field_of_columns(columns, {**hdus[0].header, **hdu.header})
-    except (OSError, ValueError, TypeError):
+    except UNREADABLE:
         return None
     return None
 
