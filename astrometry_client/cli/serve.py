@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 )
 @click.option("--engine", help="Solver to use: sep or solve-field.  [default: the first installed]")
 @click.option("--workers", type=click.IntRange(1), help="Solves at a time.  [default: one per processor]")
+@click.option(
+    "--strict-nova",
+    is_flag=True,
+    help="Keep those habits of nova, too, that help nobody, such as 200 for unknown addresses.",
+)
 def serve(**options: Any) -> None:
     """Run a private, offline server with the nova API on a real plate solver. Ctrl-C ends it."""
     with needs_server():

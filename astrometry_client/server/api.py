@@ -34,14 +34,19 @@ def service_of(request: Request) -> Desk:
     return service
 
 
+def is_strict(request: Request) -> bool:
+    """Tell whether nova's bad habits are to be kept."""
+    return service_of(request).settings.strict_nova
+
+
 def id_in_path(request: Request) -> int:
-    """Return the id in the path, told apart as nova does: a word leads nowhere, `1-2` breaks it."""
+    """Return the id in the path; a word leads nowhere, and `1-2` breaks nova."""
     text = request.path_params["id"]
-    if not re.fullmatch(r"[-0-9]+", text):
-        raise UnknownPath
-    if not re.fullmatch(r"-?\d{1,19}", text) or abs(int(text)) > LARGEST_ID:
+    if re.fullmatch(r"-?\d{1,19}", text) and abs(int(text)) <= LARGEST_ID:
+        return int(text)
+    if is_strict(request) and re.fullmatch(r"[-0-9]+", text):
         raise PageError(500, f"{text} is no id")
-    return int(text)
+    raise UnknownPath
 
 
 def known_job(request: Request) -> int:
@@ -52,13 +57,14 @@ def known_job(request: Request) -> int:
     return job_id
 
 
-def _document(form: Form) -> dict[str, Any]:
+def _document(form: Form, *, strict_nova: bool) -> dict[str, Any]:
     if not form.request_json:
         raise ApiError("no json")
     try:
         document = json.loads(form.request_json)
     except (ValueError, RecursionError) as error:
-        raise ApiError(f'failed to parse JSON: "{form.request_json[:LONGEST_ECHO]}"') from error
+        echo = f': "{form.request_json[:LONGEST_ECHO]}"' if strict_nova else ""  # there may be a key in it
+        raise ApiError(f"failed to parse JSON{echo}") from error
     if not isinstance(document, dict):
         raise PageError(500, "request-json must be an object")
     return document
@@ -68,7 +74,7 @@ def _document(form: Form) -> dict[str, Any]:
 async def _reading(request: Request) -> AsyncIterator[tuple[Form, dict[str, Any]]]:
     service = service_of(request)
     async with reading_form(request, store=service.files, settings=service.settings) as form:
-        yield form, _document(form)
+        yield form, _document(form, strict_nova=service.settings.strict_nova)
 
 
 def _user(service: Desk, document: dict[str, Any]) -> int:
@@ -96,7 +102,7 @@ async def upload(request: Request) -> Response:
 
 def _upload(service: Desk, form: Form, document: dict[str, Any]) -> Response:
     user = _user(service, document)
-    options, sources = _options(document), read_sources(document)
+    options, sources = _options(service, document), read_sources(document)
     if sources is None:
         filename = os.path.basename(form.filename.replace("\\", "/"))  # noqa: PTH119
         return _submitted(service, user, form.file, filename=filename, options=options)
@@ -122,15 +128,15 @@ async def url_upload(request: Request) -> Response:
 def _url_upload(service: Desk, document: dict[str, Any]) -> Response:
     user = _user(service, document)
     url = str(document.get("url"))
-    options = {**_options(document), URL: url}
+    options = {**_options(service, document), URL: url}
     submission_id = service.submit(user, sha1=None, filename=file_name(url), options=options)
     return json_reply({"status": "success", "subid": submission_id})
 
 
-def _options(document: dict[str, Any]) -> dict[str, Any]:
+def _options(service: Desk, document: dict[str, Any]) -> dict[str, Any]:
     if document.get("album"):  # there are none here
         raise ApiError(f'Failed to find an Album with title "{document["album"]}"')
-    return read_options(document)
+    return read_options(document, strict_nova=service.settings.strict_nova)
 
 
 async def myjobs(request: Request) -> Response:
@@ -171,7 +177,8 @@ def jobs_by_tag(request: Request) -> Response:
     if query is None:
         raise PageError(500, "query is missing")
     exact = bool(request.query_params.get("exact"))
-    return json_reply({"job_ids": service_of(request).records.jobs_by_tag(query, exact=exact)})
+    found = service_of(request).records.jobs_by_tag(query, exact=exact)
+    return json_reply({"job_ids": found if is_strict(request) else list(dict.fromkeys(found))})
 
 
 def submission(request: Request) -> Response:

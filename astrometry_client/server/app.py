@@ -22,7 +22,9 @@ WELCOME = "This server answers the HTTP API of nova.astrometry.net, under /api/.
 
 
 def elsewhere(request: Request) -> Response:
-    """Answer an address that does not exist, as nova does: a page to a reader, a refusal to a writer."""
+    """Answer an address that does not exist; nova shows a page to a reader, and refuses a writer."""
+    if not api.is_strict(request):
+        return error_page(404, "There is no such address here.")
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return page(NAME, WELCOME)
     return error_page(403, "There is nothing to be sent to this address.")

@@ -13,6 +13,12 @@ _COUNTS = ("downsample_factor", "tweak_order", "parity", "image_width", "image_h
 _FLAGS = ("crpix_center", "use_sextractor", "invert")
 _WORDS = ("scale_units", "scale_type", "publicly_visible", "allow_commercial_use", "allow_modifications")
 
+ZEROS_DROPPED = ("center_ra", "center_dec", "scale_lower")
+"""Options nova takes for missing when they are 0."""
+
+FALSE = frozenset({"", "0", "f", "false", "n", "no", "off"})
+"""Words nova takes for true."""
+
 LISTED = "listed"
 """Option of our own: the file holds the `x` and `y` lists of the upload."""
 
@@ -23,19 +29,36 @@ LARGEST_COUNT = 2**31 - 1
 """nova's database takes no larger integers."""
 
 
-def read_options(document: dict[str, Any]) -> dict[str, Any]:
+def read_options(document: dict[str, Any], *, strict_nova: bool) -> dict[str, Any]:
     """Return the known options of an upload, unknown ones left out.
+
+    Parameters
+    ----------
+    strict_nova
+        Whether to drop zeros, to break at null and to take "false" for true, as nova does.
 
     Raises
     ------
+    ApiError
+        For a number that is none.
     PageError
-        500, as on nova, for a number that is none.
+        500, as on nova, in its place.
     """
-    options: dict[str, Any] = {}
-    for name in (*_FLOATS, *_COUNTS, *_FLAGS, *_WORDS):
-        if name in document:
-            options[name] = _read(name, document[name])
-    return options
+    given = {
+        name: document[name]
+        for name in (*_FLOATS, *_COUNTS, *_FLAGS, *_WORDS)
+        if name in document and (strict_nova or document[name] is not None)
+    }
+    if not strict_nova:
+        given |= {name: str(given[name]).lower() not in FALSE for name in _FLAGS if name in given}
+    try:
+        options = {name: _read(name, value) for name, value in given.items()}
+    except PageError as error:
+        if strict_nova:
+            raise
+        raise ApiError(error.detail) from error
+    dropped = ZEROS_DROPPED if strict_nova else ()
+    return {name: value for name, value in options.items() if value or name not in dropped}
 
 
 def _read(name: str, value: Any) -> Any:

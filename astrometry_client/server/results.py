@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from .api import known_job, service_of
+from .api import is_strict, known_job, service_of
 from .making import NotMade
 from .records import ENDED
 from .wire import PageError, fits_reply, page
@@ -90,16 +90,17 @@ def ask_human(_request: Request) -> Response:
 async def product_file(request: Request, *, name: str) -> Response:
     """Make a file and send it."""
     product, service = PRODUCTS[name], service_of(request)
-    if product.human and "referer" not in request.headers and COOKIE not in request.cookies:
+    strict = is_strict(request)
+    if strict and product.human and "referer" not in request.headers and COOKIE not in request.cookies:
         return _to_ask_human(request)
     job_id = await run_in_threadpool(known_job, request)
     if await run_in_threadpool(service.records.status, job_id) not in product.states:
-        return _failure(product, f"job {job_id} has no {name}")
+        return _failure(product, f"job {job_id} has no {name}", strict_nova=strict)
     task = await run_in_threadpool(service.records.material, job_id, name)
     try:
         made = await service.make(task)
     except NotMade as error:
-        return _failure(product, str(error))
+        return _failure(product, str(error), strict_nova=strict)
     return _sent(made, product)
 
 
@@ -108,8 +109,8 @@ def _to_ask_human(request: Request) -> Response:
     return Response(status_code=302, headers=headers, media_type="text/html")
 
 
-def _failure(product: Product, reason: str) -> Response:
-    if product.failure is None:
+def _failure(product: Product, reason: str, *, strict_nova: bool) -> Response:
+    if product.failure is None or not strict_nova:
         raise PageError(500, reason)
     return page(product.failure, reason)
 

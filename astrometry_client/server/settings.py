@@ -95,6 +95,9 @@ class ServerSettings:
     session_s: float = 14 * 86400.0
     """Lifetime of a login, as on nova."""
 
+    strict_nova: bool = False
+    """Keep those habits of nova, too, that help nobody; tests of clients want them."""
+
     def __attrs_post_init__(self) -> None:
         for name in (
             "workers",

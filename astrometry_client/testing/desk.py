@@ -81,9 +81,12 @@ class TestDesk:
         clock: Clock,
         session_uses: int | None,
         session_lifetime_s: float | None,
+        strict_nova: bool,
         **solvers: Any,
     ) -> None:
-        self.settings = ServerSettings.given(data_dir=folder, session_s=session_lifetime_s)
+        self.settings = ServerSettings.given(
+            data_dir=folder, session_s=session_lifetime_s, strict_nova=strict_nova
+        )
         self.settings.made_dir.mkdir()
         self._clock = clock
         self._database = Database(Path(":memory:"))

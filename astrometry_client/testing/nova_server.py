@@ -87,6 +87,8 @@ class NovaServer:
         Requests a login is good for; None for any number.
     session_lifetime_s
         Seconds it is good for; None for two weeks.
+    strict_nova
+        Whether to keep those habits of nova, too, that help nobody.
     clock
         The server's time; by default its own, in step with the real one.
 
@@ -121,6 +123,7 @@ class NovaServer:
         seed: int = 0,
         session_uses: int | None = None,
         session_lifetime_s: float | None = None,
+        strict_nova: bool = True,
         clock: Clock | None = None,
     ) -> None:
         _check_extra()
@@ -134,6 +137,7 @@ class NovaServer:
             "clock": self.clock,
             "session_uses": session_uses,
             "session_lifetime_s": session_lifetime_s,
+            "strict_nova": strict_nova,
             "count": solvers,
             "queue_delay_s": queue_delay_s,
             "solve_time_s": solve_time_s if callable(solve_time_s) else lambda _: solve_time_s,

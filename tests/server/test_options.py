@@ -11,7 +11,7 @@ from astrometry_client.server.wire import ApiError, PageError
     [
         ("scale_lower", "0.5", 0.5),
         ("scale_upper", float("inf"), "inf"),
-        ("center_ra", 0, 0.0),
+        ("center_ra", 0.5, 0.5),
         ("tweak_order", "3", 3),
         ("downsample_factor", 2.7, 2.7),
         ("parity", 7, 7),
@@ -21,14 +21,42 @@ from astrometry_client.server.wire import ApiError, PageError
     ],
 )
 def test_option_is_read(name: str, given: object, read: object) -> None:
-    assert read_options({name: given, "no_such_option": 1, "listed": True}) == {name: read}
+    assert read_options({name: given, "no_such_option": 1, "listed": True}, strict_nova=True) == {name: read}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "strictly", "mended"),
+    [
+        ("center_ra", 0, {}, {"center_ra": 0.0}),
+        ("center_dec", "0", {}, {"center_dec": 0.0}),
+        ("scale_lower", 0.0, {}, {"scale_lower": 0.0}),
+        ("radius", 0, {"radius": 0.0}, {"radius": 0.0}),
+        ("parity", 0, {"parity": 0}, {"parity": 0}),
+        ("crpix_center", "false", {"crpix_center": True}, {"crpix_center": False}),
+        ("invert", "Yes", {"invert": True}, {"invert": True}),
+        ("use_sextractor", False, {"use_sextractor": False}, {"use_sextractor": False}),
+        ("publicly_visible", None, {"publicly_visible": "None"}, {}),
+    ],
+)
+def test_bad_habit_is_kept_or_mended(
+    name: str, given: object, strictly: dict[str, object], mended: dict[str, object]
+) -> None:
+    assert read_options({name: given}, strict_nova=True) == strictly
+    assert read_options({name: given}, strict_nova=False) == mended
+
+
+@pytest.mark.parametrize("name", ["scale_lower", "parity"])
+def test_number_that_is_none_is_told_unless_strict(name: str) -> None:
+    assert read_options({name: None}, strict_nova=False) == {}
+    with pytest.raises(ApiError, match=f"{name} must be a number"):
+        read_options({name: "abc"}, strict_nova=False)
 
 
 @pytest.mark.parametrize("value", [None, "abc", [], {}])
 @pytest.mark.parametrize("name", ["scale_lower", "center_dec", "parity", "image_width"])
 def test_number_that_is_none_breaks_as_on_nova(name: str, value: object) -> None:
     with pytest.raises(PageError) as caught:
-        read_options({name: value})
+        read_options({name: value}, strict_nova=True)
     assert caught.value.status == 500
     assert name in caught.value.detail
 
@@ -36,7 +64,7 @@ def test_number_that_is_none_breaks_as_on_nova(name: str, value: object) -> None
 @pytest.mark.parametrize("value", [-1, 2**31, 10**400, float("nan"), float("inf")])
 def test_count_out_of_range_breaks_as_on_nova(value: float) -> None:
     with pytest.raises(PageError):
-        read_options({"image_height": value})
+        read_options({"image_height": value}, strict_nova=True)
 
 
 def test_sources_become_two_columns() -> None:

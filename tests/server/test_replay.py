@@ -125,7 +125,9 @@ class State:
 
 @pytest.fixture(scope="module")
 def nova(toy_dir: Path) -> Iterator[LocalServer]:
-    with LocalServer(engine="toy_engines:toy", workers=1, solve_timeout_s=1000.0) as running:
+    with LocalServer(
+        engine="toy_engines:toy", workers=1, solve_timeout_s=1000.0, strict_nova=True
+    ) as running:
         yield running
 
 
