@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import sqlite3
 import string
 import time
 from collections.abc import Callable
@@ -23,6 +24,12 @@ SESSION_LENGTH = 32
 
 PURGE_S = 86400.0
 """An expired session answers `user is not authenticated.` this long, then it is forgotten, as on nova."""
+
+
+ANYONE = "anyone"
+"""The user of all keys that are not known, where any key logs in."""
+
+_NEW_USER = "INSERT INTO users (name) VALUES (?) ON CONFLICT DO NOTHING"
 
 
 def _hash(secret: str) -> str:
@@ -48,16 +55,24 @@ class Accounts:
     ----------
     session_s
         Lifetime of a login, seconds.
+    anyone
+        Whether any key logs in; one that is not known, as the user `anyone`.
     clock
         Tells the time, seconds since 1970.
     """
 
     def __init__(
-        self, database: Database, *, session_s: float, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        *,
+        session_s: float,
+        anyone: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._clock = clock
         self._session_s = session_s
+        self._anyone = anyone
 
     def has_keys(self) -> bool:
         """Tell whether anybody can log in."""
@@ -67,7 +82,7 @@ class Accounts:
         """Return a new API key of a user, who is made if new. It cannot be read again later."""
         key = _random(KEY_LETTERS, KEY_LENGTH)
         with self._database.transaction() as connection:
-            connection.execute("INSERT INTO users (name) VALUES (?) ON CONFLICT DO NOTHING", (user,))
+            connection.execute(_NEW_USER, (user,))
             connection.execute(
                 "INSERT INTO api_keys (hash, user_id) SELECT ?, id FROM users WHERE name = ?",
                 (_hash(key), user),
@@ -84,10 +99,7 @@ class Accounts:
         """
         if api_key is None:
             raise ApiError('need "apikey"')
-        user = self._database.row(
-            "SELECT users.id, name FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",
-            _hash(str(api_key)),
-        )
+        user = self._user_with(str(api_key))
         if user is None:
             raise ApiError("bad apikey")
         session_key = _random(SESSION_LETTERS, SESSION_LENGTH)
@@ -99,6 +111,17 @@ class Accounts:
                 (_hash(session_key), user["id"], now + self._session_s),
             )
         return Login(user["name"], session_key)
+
+    def _user_with(self, api_key: str) -> sqlite3.Row | None:
+        known = self._database.row(
+            "SELECT users.id, name FROM api_keys JOIN users ON users.id = user_id WHERE hash = ?",
+            _hash(api_key),
+        )
+        if known is not None or not self._anyone or not api_key:
+            return known
+        with self._database.transaction() as connection:
+            connection.execute(_NEW_USER, (ANYONE,))
+        return self._database.row("SELECT id, name FROM users WHERE name = ?", ANYONE)
 
     def user_of(self, session_key: str) -> int:
         """Return the id of the user logged in with this session key.

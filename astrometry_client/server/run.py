@@ -72,6 +72,41 @@ def serve(*, on_ready: "Callable[[Ready], None] | None" = None, **options: Any) 
     run(ServerSettings.given(**options), on_ready or (lambda ready: _log.info("serving at %s", ready.url)))
 
 
+def new_key(user: str, *, data_dir: Path | None = None) -> str:
+    """Return a new API key of a user, who is made if new; a server that is running knows it at once.
+
+    Parameters
+    ----------
+    user
+        A name of your choice; users take turns with the solver.
+    data_dir
+        The server's data folder. Default: that of `serve`.
+
+    Returns
+    -------
+    str
+        The key. Only its hash is kept, so it cannot be read again.
+
+    Raises
+    ------
+    InputError
+        The extra is not installed, the folder cannot be used, or the name is no word.
+    """
+    _check_extra()
+    from .accounts import Accounts
+    from .database import Database
+
+    if not user.isprintable() or not user.strip():
+        raise InputError(f"user={user!r} is not allowed: give a name of letters")
+    settings = ServerSettings.given(data_dir=data_dir)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InputError(f"{settings.data_dir} cannot be used ({error.strerror})") from error
+    with contextlib.closing(Database(settings.database_file)) as database:
+        return Accounts(database, session_s=settings.session_s).new_key(user)
+
+
 class LocalServer:
     """A throw-away server on a free loopback port, for the length of a `with` block.
 

@@ -49,8 +49,8 @@ class Service:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self._lock = _lock(settings)
-        self._database = Database(settings.data_dir / "server.sqlite")
-        self.accounts = Accounts(self._database, session_s=settings.session_s)
+        self._database = Database(settings.database_file)
+        self.accounts = Accounts(self._database, session_s=settings.session_s, anyone=settings.allow_anyone)
         self.files = _files(settings, self._database)
         self.records = Records(self._database)
         self._queue = Queue(self._database, stored=self.files.holds)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import signal
 import socket
 import threading
@@ -59,7 +60,18 @@ class _Server(uvicorn.Server):
 def run(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> None:
     """Serve until SIGINT or SIGTERM."""
     with _listen(settings) as listener, contextlib.closing(Service(settings)) as service:
+        _check_keys(service, listener)
         asyncio.run(_serve(service, listener, on_ready))
+
+
+def _check_keys(service: Service, listener: socket.socket) -> None:
+    """Make sure that a server others can reach has been given a key: one made now would be seen by nobody."""
+    address = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
+    if not (address.is_loopback or service.settings.allow_anyone or service.accounts.has_keys()):
+        raise InputError(
+            f"others can reach this server at {address}, and it has no API key yet: make one with --new-key,"
+            " or let everybody in with --allow-anyone"
+        )
 
 
 def _listen(settings: ServerSettings) -> socket.socket:
@@ -86,8 +98,8 @@ async def _serve(service: Service, listener: socket.socket, on_ready: Callable[[
         timeout_graceful_shutdown=GRACE_S,
     )
     async with service.working():
-        new_key = None if service.accounts.has_keys() else service.accounts.new_key(FIRST_USER)
-        on_ready(Ready(_url(listener), new_key))
+        keyless = not (service.settings.allow_anyone or service.accounts.has_keys())
+        on_ready(Ready(_url(listener), service.accounts.new_key(FIRST_USER) if keyless else None))
         await _Server(config).serve(sockets=[listener])
 
 

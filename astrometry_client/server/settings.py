@@ -44,6 +44,9 @@ class ServerSettings:
     port: int = 8000
     """0 takes any free port."""
 
+    allow_anyone: bool = False
+    """Any API key logs in. Without it a server that others can reach does not start before it has a key."""
+
     host_names: tuple[str, ...] = attrs.field(default=(), converter=tuple)
     """Names under which a proxy makes a loopback server known; requests for another are refused."""
 
@@ -119,6 +122,11 @@ class ServerSettings:
     def given(cls, **options: Any) -> Self:
         """Return settings with these options; one that is None keeps its default."""
         return cls(**{name: value for name, value in options.items() if value is not None})
+
+    @property
+    def database_file(self) -> Path:
+        """Return the file of queue, results and accounts."""
+        return self.data_dir / "server.sqlite"
 
     @property
     def files_dir(self) -> Path:

@@ -66,3 +66,13 @@ def test_no_key_is_stored_or_shown(accounts: Accounts, tmp_path: Path) -> None:
     for secret in (api_key, login.session_key):
         assert secret.encode() not in stored
         assert secret not in repr(login)
+
+
+def test_where_anyone_may_enter_any_key_does(open_database: OpenDatabase) -> None:
+    accounts = Accounts(open_database(), session_s=100.0, anyone=True)
+    known = accounts.login(accounts.new_key("someone"))
+    assert [accounts.login(key).user for key in ("x", "nova's", 5)] == ["anyone"] * 3
+    assert known.user == "someone"
+    for nothing in (None, ""):
+        with pytest.raises(ApiError):
+            accounts.login(nothing)

@@ -90,6 +90,33 @@ def test_nothing_acknowledged_is_lost_when_the_server_is_killed(toy_dir: object,
         assert requests.get(f"{url}/api/jobs/{jobs[0]}", timeout=30).json() == {"status": "success"}
 
 
+def test_new_key_is_known_to_a_server_that_runs(server: LocalServer) -> None:
+    api_key = run.new_key("joe", data_dir=server.data_dir)
+    message = requests.post(f"{server.url}/api/login", data={"request-json": json.dumps({"apikey": api_key})})
+    assert message.json()["message"] == "authenticated user: joe"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb"])
+def test_user_must_have_a_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="give a name"):
+        run.new_key(name, data_dir=tmp_path)
+
+
+def test_server_that_others_can_reach_needs_a_key(toy_dir: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"others can reach this server at 0\.0\.0\.0.*--new-key"):
+        run.serve(data_dir=tmp_path, host="0.0.0.0", port=0, engine="toy_engines:toy")
+    made = run.new_key("joe", data_dir=tmp_path)
+    with served(tmp_path, host="0.0.0.0") as (_, url, api_key):
+        assert api_key is None
+        Api.login(url.replace("0.0.0.0", "127.0.0.1"), made)
+
+
+def test_server_may_let_anyone_in(toy_dir: object, tmp_path: Path) -> None:
+    with served(tmp_path, host="0.0.0.0", allow_anyone=True) as (_, url, api_key):
+        assert api_key is None
+        Api.login(url.replace("0.0.0.0", "127.0.0.1"), "anything")
+
+
 def test_data_folder_has_one_server_at_a_time(server: LocalServer) -> None:
     with pytest.raises(InputError, match="another server uses"):
         run.serve(data_dir=server.data_dir, port=0)
