@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Final
 
 _MODULES: Final = {
+    "aio": ("AsyncClient", "AsyncJob", "AsyncSubmission"),
     "batch": ("BatchResult",),
     "client": ("Client",),
     "errors": (

@@ -1,3 +1,8 @@
+from astrometry_client.aio import (
+    AsyncClient as AsyncClient,
+    AsyncJob as AsyncJob,
+    AsyncSubmission as AsyncSubmission,
+)
 from astrometry_client.batch import BatchResult as BatchResult
 from astrometry_client.client import Client as Client
 from astrometry_client.errors import (

@@ -13,7 +13,7 @@ from astrometry_client.circuit import WEATHER, Circuit
 from astrometry_client.errors import AstrometryError, NoUsableReply, SolveTimeout
 from astrometry_client.session import ClientSession
 
-__all__ = ["Agenda", "Errand", "Lane"]
+__all__ = ["Agenda", "Errand", "Lane", "lane_of"]
 
 Name = TypeVar("Name")
 T = TypeVar("T")
@@ -188,8 +188,9 @@ class Agenda(Generic[Name, T]):
                 due_s = now_s + self._pause_s(effect)
                 heapq.heappush(self._waiting, (due_s, next(self._order), task))
             else:
-                lane: Lane = "uploads" if effect.stage == "uploading" else "reads"
-                self._put_ready(Errand(task, lane, effect.request.make, effect.stage != "fetching"))
+                self._put_ready(
+                    Errand(task, lane_of(effect), effect.request.make, effect.stage != "fetching")
+                )
         except StopIteration as end:
             self.ended.append((task.name, end.value))
         except AstrometryError as error:
@@ -197,6 +198,13 @@ class Agenda(Generic[Name, T]):
 
     def _put_ready(self, errand: Errand) -> None:
         heapq.heappush(self._ready[errand.lane], (errand.rank, next(self._order), errand))
+
+
+def lane_of(effect: flow.Make | flow.Local) -> Lane:
+    """Return where an effect is carried out."""
+    if isinstance(effect, flow.Local):
+        return "local"
+    return "uploads" if effect.stage == "uploading" else "reads"
 
 
 def _given_up() -> SolveTimeout:

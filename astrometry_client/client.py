@@ -158,6 +158,7 @@ class Client(Lookups):
 
     def solve_sources(
         self,
+        /,
         x: Any,
         y: Any = None,
         *,

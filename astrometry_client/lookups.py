@@ -66,6 +66,7 @@ class Lookups:
 
     def generic_request(
         self,
+        /,
         endpoint: str,
         iter_lines: bool = False,
         iter_content: bool = False,
