@@ -2,7 +2,7 @@
 
 import contextlib
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import attrs
 from starlette.requests import Request
@@ -11,6 +11,8 @@ from .files import FileStore, IncomingFile, NoRoom
 from .multipart import FormError, MultipartReader, PartBegins, PartData, boundary_of
 from .settings import ServerSettings
 from .wire import PageError
+
+Body = AsyncIterator[bytes]
 
 FIELD = "request-json"
 
@@ -50,23 +52,23 @@ async def reading_form(
     """
     async with contextlib.AsyncExitStack() as stack:
         parts = stack.enter_context(_Parts(store, settings.form_bytes))
+        body = request.stream()
         try:
-            form = await _read(request, parts, settings, stack)
+            form = await _read(request, body, parts, settings, stack)
         except (PageError, TooLarge, NoRoom):
-            await _read_on(request, settings)
+            if int(request.headers["content-length"]) <= READ_ON * settings.upload_bytes:
+                async for _ in body:  # most clients listen only after they have sent everything
+                    pass
             raise
         yield form
 
 
-async def _read_on(request: Request, settings: ServerSettings) -> None:
-    """Read what is refused to its end: most clients listen only after they have sent everything."""
-    if int(request.headers["content-length"]) <= READ_ON * settings.upload_bytes:
-        async for _ in request.stream():
-            pass
-
-
 async def _read(
-    request: Request, parts: "_Parts", settings: ServerSettings, stack: contextlib.AsyncExitStack
+    request: Request,
+    body: Body,
+    parts: "_Parts",
+    settings: ServerSettings,
+    stack: contextlib.AsyncExitStack,
 ) -> Form:
     length = request.headers.get("content-length", "")
     if request.method != "POST" or not length.isdecimal():  # nova reads no chunked bodies
@@ -78,31 +80,33 @@ async def _read(
     content_type = request.headers.get("content-type", "")
     boundary = boundary_of(content_type)
     if boundary:
-        return await _read_multipart(request, MultipartReader(boundary), parts, stack)
+        room = parts.store.room(int(length))
+        return await _read_multipart(
+            body, MultipartReader(boundary), parts, lambda: stack.enter_async_context(room)
+        )
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
-        return await _read_urlencoded(request, settings)
+        return await _read_urlencoded(body, settings)
     return Form()
 
 
-async def _read_urlencoded(request: Request, settings: ServerSettings) -> Form:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > settings.form_bytes:
+async def _read_urlencoded(body: Body, settings: ServerSettings) -> Form:
+    form = bytearray()
+    async for chunk in body:
+        form += chunk
+        if len(form) > settings.form_bytes:
             raise PageError(400, "the form is too large")
-    fields = urllib.parse.parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
+    fields = urllib.parse.parse_qs(form.decode("utf-8", "replace"), keep_blank_values=True)
     return Form(request_json=fields.get(FIELD, [None])[-1])
 
 
 async def _read_multipart(
-    request: Request, reader: MultipartReader, parts: "_Parts", stack: contextlib.AsyncExitStack
+    body: Body, reader: MultipartReader, parts: "_Parts", make_room: Callable[[], Awaitable[None]]
 ) -> Form:
-    length = int(request.headers["content-length"])
     try:
-        async for chunk in request.stream():
+        async for chunk in body:
             for event in reader.feed(chunk):
                 if parts.file is None and parts.brings_file(event):
-                    await stack.enter_async_context(parts.store.room(length))
+                    await make_room()
                 parts.take(event)
         reader.close()
     except FormError as error:

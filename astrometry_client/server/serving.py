@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import resource
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ import uvicorn
 from astrometry_client.errors import InputError
 
 from .app import make_app
+from .connection import connection_type
 from .service import Service
 from .settings import ServerSettings
 
@@ -21,6 +23,8 @@ FIRST_USER = "local"
 
 KEEP_ALIVE_S = 75
 """Clients poll with pauses; a connection closed between two polls would have to be opened anew each time."""
+
+OPEN_FILES = 4096
 
 GRACE_S = 5
 """Time for replies under way when the server stops."""
@@ -59,9 +63,17 @@ class _Server(uvicorn.Server):
 
 def run(settings: ServerSettings, on_ready: Callable[[Ready], None]) -> None:
     """Serve until SIGINT or SIGTERM."""
+    _allow_open_files()
     with _listen(settings) as listener, contextlib.closing(Service(settings)) as service:
         _check_keys(service, listener)
         asyncio.run(_serve(service, listener, on_ready))
+
+
+def _allow_open_files() -> None:
+    """Let every connection have a socket and a file: 1024 of them, the usual limit, are soon used up."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _check_keys(service: Service, listener: socket.socket) -> None:
@@ -88,7 +100,8 @@ async def _serve(service: Service, listener: socket.socket, on_ready: Callable[[
     config = uvicorn.Config(
         make_app(service),
         loop="asyncio",
-        http="h11",
+        http=connection_type(service.settings.patience_s),
+        limit_concurrency=service.settings.connections,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -80,6 +80,12 @@ class ServerSettings:
     memory_bytes: int = 4096 * MIB
     """Address space of one worker process; an image of 100 megapixels needs about a third of it."""
 
+    connections: int = 1000
+    """Connections at a time; further requests are answered 503."""
+
+    patience_s: float = 60.0
+    """Longest silence in the middle of a request, and longest wait for its head."""
+
     upload_bytes: int = 512 * MIB
     """Largest upload; nova takes about 500 MB."""
 
@@ -105,6 +111,8 @@ class ServerSettings:
         for name in (
             "workers",
             "fetches",
+            "connections",
+            "patience_s",
             "solve_timeout_s",
             "read_timeout_s",
             "make_timeout_s",
