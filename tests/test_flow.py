@@ -9,10 +9,13 @@ from recordings import recording
 
 from astrometry_client import flow
 from astrometry_client.errors import (
+    AstrometryError,
     InputError,
+    NotAvailable,
     NotFound,
     OutcomeUnknown,
     Overloaded,
+    ServerRefused,
     SolveTimeout,
     StatusFailedException,
     SubmissionFailed,
@@ -71,7 +74,7 @@ def stepper(*answers: Any, timeout_s: float = 1000) -> Stepper:
 
 
 def test_solved_image_ends_in_a_solution_with_its_ids() -> None:
-    run = stepper(status(**QUEUED), status(jobs=(9,)), "solving", "success", CALIBRATION, b"SIMPLE")
+    run = stepper(status(**QUEUED), status(jobs=(9,)), "solving", "success", b"SIMPLE", CALIBRATION)
     assert run.run() == Solution(
         name="m31.jpg",
         server=SERVER,
@@ -86,19 +89,19 @@ def test_solved_image_ends_in_a_solution_with_its_ids() -> None:
         "/api/submissions/7",
         "/api/jobs/9",
         "/api/jobs/9",
-        "/api/jobs/9/calibration",
         "/wcs_file/9",
+        "/api/jobs/9/calibration",
     ]
 
 
 def test_submission_that_lists_the_calibration_needs_no_job_request() -> None:
-    run = stepper(status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
+    run = stepper(status(jobs=(9,), solved_job_ids=(9,)), b"", CALIBRATION)
     run.run()
     assert "/api/jobs/9" not in run.paths
 
 
 def test_waits_grow_up_to_the_longest() -> None:
-    run = stepper(*[status(**QUEUED)] * 12, status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
+    run = stepper(*[status(**QUEUED)] * 12, status(jobs=(9,), solved_job_ids=(9,)), b"", CALIBRATION)
     run.run()
     assert run.waits_s[:3] == pytest.approx([5, 7, 9.8])
     assert run.waits_s == sorted(run.waits_s)
@@ -111,8 +114,8 @@ def test_vanished_job_is_looked_up_in_the_submission_again() -> None:
         NotFound("gone"),
         status(jobs=(10,)),
         "success",
-        CALIBRATION,
         b"",
+        CALIBRATION,
     )
     assert run.run().job_id == 10
 
@@ -147,23 +150,54 @@ def test_late_solve_ends_in_time_and_can_be_resumed() -> None:
     assert (caught.value.submission_id, caught.value.job_id, caught.value.waited_s) == (7, 9, 20)
 
 
-def test_error_while_polling_carries_the_submission() -> None:
-    with pytest.raises(Unreachable) as caught:
-        stepper(Unreachable("no connection")).run()
-    assert caught.value.submission_id == 7
+@pytest.mark.parametrize(
+    "trouble",
+    [Unreachable("no connection"), Overloaded("busy", status=503), ServerRefused("broken", status=500)],
+)
+def test_look_that_fails_is_no_news(trouble: AstrometryError) -> None:
+    run = stepper(trouble, status(jobs=(9,)), trouble, trouble, "success", b"", CALIBRATION)
+    assert run.run().job_id == 9
+    assert 0 not in run.waits_s
 
 
-def test_error_while_fetching_carries_the_job() -> None:
+def test_trouble_to_the_end_of_the_time_is_told_with_the_ids() -> None:
+    run = stepper(status(jobs=(9,)), *[Unreachable("no connection")] * 99, timeout_s=100)
     with pytest.raises(Unreachable) as caught:
-        stepper(status(jobs=(9,), solved_job_ids=(9,)), Unreachable("no connection")).run()
+        run.run()
+    assert (caught.value.submission_id, sum(run.waits_s)) == (7, 100)
+
+
+def test_file_that_is_not_there_yet_is_waited_for() -> None:
+    run = stepper(status(jobs=(9,), solved_job_ids=(9,)), NotAvailable("not yet"), b"SIMPLE", CALIBRATION)
+    assert run.run().wcs_file == b"SIMPLE"
+
+
+@pytest.mark.parametrize("trouble", [Unreachable("no connection"), NotAvailable("no such file")])
+def test_file_that_never_comes_carries_both_ids(trouble: AstrometryError) -> None:
+    with pytest.raises(type(trouble)) as caught:
+        stepper(status(jobs=(9,), solved_job_ids=(9,)), *[trouble] * 99).run()
     assert (caught.value.submission_id, caught.value.job_id) == (7, 9)
+
+
+def test_unknown_submission_ends_the_wait_at_once() -> None:
+    run = stepper(NotFound("no such submission"))
+    with pytest.raises(NotFound):
+        run.run()
+
+
+def test_calibration_that_follows_from_the_wcs_is_not_asked_for() -> None:
+    wcs_file = recording("file_wcs_file__noreferer").body
+    steps = flow.follow(7, server=SERVER, name="m31.jpg", polling=POLLING, top_down=True)
+    run = Stepper(steps, [status(jobs=(9,), solved_job_ids=(9,)), wcs_file])
+    assert run.run().calibration.ra_deg == pytest.approx(186.96069)
+    assert run.paths == ["/api/submissions/7", "/wcs_file/9"]
 
 
 def test_followed_submission_is_not_uploaded() -> None:
     polling = flow.Polling(first_s=1, longest_s=1, timeout_s=10)
     run = Stepper(
         flow.follow(7, server=SERVER, name="m31.jpg", polling=polling),
-        [status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b""],
+        [status(jobs=(9,), solved_job_ids=(9,)), b"", CALIBRATION],
     )
     assert run.run().job_id == 9
     assert "/api/upload" not in run.paths
@@ -256,7 +290,7 @@ def test_job_alone_that_is_late_carries_its_id() -> None:
 
 
 def test_solved_job_of_several_is_the_solution() -> None:
-    run = stepper(status(jobs=(8, 9)), "failure", "success", CALIBRATION, b"")
+    run = stepper(status(jobs=(8, 9)), "failure", "success", b"", CALIBRATION)
     assert run.run().job_id == 9
 
 
@@ -288,8 +322,8 @@ def test_lost_upload_is_found_by_its_name_and_not_sent_again() -> None:
         (5, 6, 8),
         info("m31.cafe.jpg"),
         "success",
-        CALIBRATION,
         b"",
+        CALIBRATION,
     )
     solution = run.run()
     assert (solution.name, solution.job_id, solution.submission_id) == ("m31.jpg", 8, None)
@@ -310,7 +344,7 @@ def test_lost_upload_without_a_solution_says_so() -> None:
 
 
 def test_upload_that_is_nowhere_to_be_found_is_sent_again() -> None:
-    run = lost(*[()] * 6, RECEIPT, status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b"")
+    run = lost(*[()] * 6, RECEIPT, status(jobs=(9,), solved_job_ids=(9,)), b"", CALIBRATION)
     assert run.run().submission_id == 7
     assert run.paths.count("/api/upload") == 2
     assert sum(run.waits_s[:6]) > 60
@@ -327,7 +361,7 @@ def test_upload_without_a_name_is_sent_again_a_few_times() -> None:
 def test_refused_upload_is_sent_again_after_the_pause_the_server_wants() -> None:
     steps = flow.solve(UPLOAD, server=SERVER, name="xy", polling=POLLING)
     busy = [Overloaded("busy", retry_after_s=120), Overloaded("busy")]
-    solved = [status(jobs=(9,), solved_job_ids=(9,)), CALIBRATION, b""]
+    solved = [status(jobs=(9,), solved_job_ids=(9,)), b"", CALIBRATION]
     run = Stepper(steps, [*busy, RECEIPT, *solved])
     assert run.run().submission_id == 7
     assert run.waits_s[:2] == pytest.approx([120, 7])

@@ -5,6 +5,7 @@ them out and sends back what came of it: the request's value, the seconds since 
 returned. A flow knows no clock and opens nothing, so it can be stepped by hand.
 """
 
+from astrometry_client.flow.forecast import Forecast
 from astrometry_client.flow.solving import follow, follow_job, solve, unsolved
 from astrometry_client.flow.steps import Effect, Local, Make, Polling, Stage, Step, Steps, Wait
 from astrometry_client.flow.uploading import Lookup, find, send
@@ -14,6 +15,7 @@ __all__ = [
     "ENDED",
     "Effect",
     "Ended",
+    "Forecast",
     "Local",
     "Lookup",
     "Make",

@@ -1,16 +1,28 @@
 """Solving: the whole way from an image to its solution."""
 
+from contextlib import closing
+
 from astrometry_client import api
 from astrometry_client.errors import StatusFailedException
-from astrometry_client.flow.steps import Make, Polling, Steps, ids_in_errors
+from astrometry_client.flow.forecast import Forecast
+from astrometry_client.flow.looking import looks_at, patiently
+from astrometry_client.flow.steps import Polling, Steps, ids_in_errors
 from astrometry_client.flow.uploading import Lookup, send
 from astrometry_client.flow.waiting import rejection, wait_for_job, wait_for_jobs
-from astrometry_client.models import Solution, UploadReceipt
+from astrometry_client.models import Calibration, Solution, UploadReceipt
+from astrometry_client.models.wcs_cards import calibration_from
 from astrometry_client.request import Request
 
 
 def solve(
-    upload: Request[UploadReceipt], *, server: str, name: str, polling: Polling, lookup: Lookup | None = None
+    upload: Request[UploadReceipt],
+    *,
+    server: str,
+    name: str,
+    polling: Polling,
+    lookup: Lookup | None = None,
+    forecast: Forecast | None = None,
+    top_down: bool | None = None,
 ) -> Steps[Solution]:
     """Upload an image, wait for its job, fetch its results.
 
@@ -18,6 +30,11 @@ def solve(
     ----------
     lookup
         How to find the upload again if its reply gets lost; without, it is sent once more.
+    forecast
+        When looks are worth it, shared by all that is solved at this server; without, the pace of `polling`.
+    top_down
+        Whether row 1 of the image is shown at the top; then, or if not, its calibration follows from the WCS.
+        `None` if that is not known: the server is asked for the calibration.
 
     Raises
     ------
@@ -28,35 +45,81 @@ def solve(
     """
     sent = yield from send(upload, server=server, polling=polling, lookup=lookup)
     if isinstance(sent, int):
-        return (yield from follow_job(sent, server=server, name=name, polling=polling))
-    return (yield from follow(sent.submission_id, server=server, name=name, polling=polling, at_once=False))
+        return (
+            yield from follow_job(
+                sent, server=server, name=name, polling=polling, forecast=forecast, top_down=top_down
+            )
+        )
+    return (
+        yield from follow(
+            sent.submission_id,
+            server=server,
+            name=name,
+            polling=polling,
+            at_once=False,
+            forecast=forecast,
+            top_down=top_down,
+        )
+    )
 
 
 def follow(
-    submission_id: int, *, server: str, name: str, polling: Polling, at_once: bool = True
+    submission_id: int,
+    *,
+    server: str,
+    name: str,
+    polling: Polling,
+    at_once: bool = True,
+    forecast: Forecast | None = None,
+    top_down: bool | None = None,
 ) -> Steps[Solution]:
     """Wait for the job of a submission that exists, and fetch its results; raises as `solve`."""
-    ended = yield from wait_for_jobs(submission_id, server=server, polling=polling, at_once=at_once)
+    with closing(looks_at(forecast, polling, at_once=at_once)) as looks:
+        ended = yield from wait_for_jobs(submission_id, server=server, polling=polling, looks=looks)
     if ended.status.failed:
         raise rejection(ended.status)
     solved = [job_id for job_id, state in ended.states.items() if state == "success"]
     if not solved:
         raise unsolved(next(iter(ended.states)), submission_id)
-    return (yield from _fetch(solved[0], submission_id, server=server, name=name))
+    return (
+        yield from fetch(
+            solved[0], submission_id, server=server, name=name, polling=polling, top_down=top_down
+        )
+    )
 
 
-def follow_job(job_id: int, *, server: str, name: str, polling: Polling) -> Steps[Solution]:
+def follow_job(
+    job_id: int,
+    *,
+    server: str,
+    name: str,
+    polling: Polling,
+    forecast: Forecast | None = None,
+    top_down: bool | None = None,
+) -> Steps[Solution]:
     """Wait for a job whose submission is not known, and fetch its results; raises as `solve`."""
-    state = yield from wait_for_job(job_id, server=server, polling=polling)
+    with closing(looks_at(forecast, polling, at_once=True)) as looks:
+        state = yield from wait_for_job(job_id, server=server, polling=polling, looks=looks)
     if state == "failure":
         raise unsolved(job_id, None)
-    return (yield from _fetch(job_id, None, server=server, name=name))
+    return (yield from fetch(job_id, None, server=server, name=name, polling=polling, top_down=top_down))
 
 
-def _fetch(job_id: int, submission_id: int | None, *, server: str, name: str) -> Steps[Solution]:
+def fetch(
+    job_id: int, submission_id: int | None, *, server: str, name: str, polling: Polling, top_down: bool | None
+) -> Steps[Solution]:
+    """Fetch the results of a solved job; see `solve`."""
+    calibration: Calibration | None = None
     with ids_in_errors(submission_id, job_id):
-        calibration = yield Make(api.calibration(server, job_id), "fetching")
-        wcs_file = yield Make(api.result_file(server, job_id, "wcs_file"), "fetching")
+        # The server may call a job solved a moment before its files are there.
+        file = api.result_file(server, job_id, "wcs_file")
+        wcs_file = yield from patiently(file, "fetching", polling=polling, ready=False)
+        if top_down is not None:
+            calibration = calibration_from(wcs_file, top_down=top_down)
+        if calibration is None:
+            calibration = yield from patiently(
+                api.calibration(server, job_id), "fetching", polling=polling, ready=False
+            )
     return Solution(
         name=name,
         server=server,

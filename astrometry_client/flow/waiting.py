@@ -6,11 +6,12 @@ import attrs
 
 from astrometry_client import api
 from astrometry_client.errors import NotFound, SolveTimeout, SubmissionFailed
-from astrometry_client.flow.steps import Make, Polling, Stage, Steps, Wait, ids_in_errors
+from astrometry_client.flow.looking import Looks, PacedLooks, looking
+from astrometry_client.flow.steps import Make, Polling, Steps, ids_in_errors
 from astrometry_client.models import SubmissionStatus
 from astrometry_client.models.replies import JobState
 
-ENDED: Final = frozenset({"success", "failure"})
+ENDED: Final[frozenset[JobState]] = frozenset({"success", "failure"})
 """The states a job does not leave."""
 
 
@@ -22,53 +23,77 @@ class Ended:
     states: dict[int, JobState]
 
 
-def wait_for_jobs(submission_id: int, *, server: str, polling: Polling, at_once: bool = True) -> Steps[Ended]:
+@attrs.define
+class _Known:
+    """What the looks at a submission have told."""
+
+    status: SubmissionStatus | None = None
+    states: dict[int, JobState] = attrs.field(factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each image has its job, as far as is known."""
+        return bool(self.states) and self.status is not None and not self.status.queued
+
+
+def wait_for_jobs(
+    submission_id: int, *, server: str, polling: Polling, at_once: bool = True, looks: Looks | None = None
+) -> Steps[Ended]:
     """Wait until every job of a submission ended, solved or not, or until the submission was rejected.
 
     Parameters
     ----------
     at_once
         Whether the first look is not waited for.
+    looks
+        When to look, in place of the pace of `polling`.
 
     Raises
     ------
     SolveTimeout
         It is not finished.
+    NoUsableReply, ServerRefused
+        Nothing was heard of it at the end of that time, or the server does not know it.
     """
-    states: dict[int, JobState] = {}
-    complete = False
-    waited_s = 0.0
+    known = _Known()
+    looks = looks or PacedLooks(polling, at_once=at_once)
+
+    def look() -> Steps[Ended | None]:
+        yield from _look_at_jobs(known, server) if known.complete else _look(known, submission_id, server)
+        status = known.status
+        if status is not None and (status.failed or (known.complete and {*known.states.values()} <= ENDED)):
+            looks.saw("ended")
+            return Ended(status=status, states=known.states)
+        waiting = not known.complete or {*known.states.values()} <= {"processing", "success", "failure"}
+        looks.saw("queued" if waiting else "solving")
+        return None
+
+    def late(waited_s: float) -> SolveTimeout:
+        return _too_late(
+            f"Submission {submission_id}", waited_s, submission_id, next(iter(known.states), None)
+        )
+
     with ids_in_errors(submission_id):
-        for wait_s in polling.waits_s(at_once=at_once):
-            if waited_s >= polling.timeout_s:
-                break
-            stage: Stage = "solving" if complete else "queued"
-            waited_s = yield Wait(min(wait_s, polling.timeout_s - waited_s), stage)
-            if complete:
-                complete = yield from _look_at_jobs(states, server)
-            else:
-                status: SubmissionStatus = yield Make(api.submission_status(server, submission_id), "queued")
-                if status.failed:
-                    return Ended(status=status, states={})
-                states = {job_id: _known_state(job_id, status, states) for job_id in status.job_ids}
-                complete = bool(states) and not status.queued
-            if complete and ENDED.issuperset(states.values()):
-                return Ended(status=status, states=states)
-    raise _too_late(f"Submission {submission_id}", waited_s, submission_id, next(iter(states), None))
+        return (yield from looking(look, looks=looks, polling=polling, late=late))
 
 
-def wait_for_job(job_id: int, *, server: str, polling: Polling) -> Steps[JobState]:
-    """Wait until a job ended, and return how; `SolveTimeout` if that takes too long."""
-    waited_s = 0.0
+def wait_for_job(
+    job_id: int, *, server: str, polling: Polling, looks: Looks | None = None
+) -> Steps[JobState]:
+    """Wait until a job ended, and return how; raises as `wait_for_jobs`."""
+    looks = looks or PacedLooks(polling, at_once=True)
+
+    def look() -> Steps[JobState | None]:
+        state: JobState = yield Make(api.job_status(server, job_id), "solving")
+        looks.saw("ended" if state in ENDED else "queued" if state == "processing" else "solving")
+        return state if state in ENDED else None
+
+    def late(waited_s: float) -> SolveTimeout:
+        return _too_late(f"Job {job_id}", waited_s, None, job_id)
+
     with ids_in_errors(None, job_id):
-        for wait_s in polling.waits_s(at_once=True):
-            if waited_s >= polling.timeout_s:
-                break
-            waited_s = yield Wait(min(wait_s, polling.timeout_s - waited_s), "solving")
-            state: JobState = yield Make(api.job_status(server, job_id), "solving")
-            if state in ENDED:
-                return state
-    raise _too_late(f"Job {job_id}", waited_s, None, job_id)
+        ended: JobState = yield from looking(look, looks=looks, polling=polling, late=late)
+        return ended
 
 
 def rejection(status: SubmissionStatus) -> SubmissionFailed:
@@ -80,19 +105,26 @@ def rejection(status: SubmissionStatus) -> SubmissionFailed:
     )
 
 
-def _known_state(job_id: int, status: SubmissionStatus, states: dict[int, JobState]) -> JobState:
-    return "success" if job_id in status.solved_job_ids else states.get(job_id, "processing")
+def _look(known: _Known, submission_id: int, server: str) -> Steps[None]:
+    """Take down what the submission tells."""
+    status: SubmissionStatus = yield Make(api.submission_status(server, submission_id), "queued")
+    # A job that the submission does not call solved may have failed, or be on its way.
+    states: dict[int, JobState] = {
+        job_id: "success" if job_id in status.solved_job_ids else known.states.get(job_id, "solving")
+        for job_id in status.job_ids
+    }
+    known.status, known.states = status, states
 
 
-def _look_at_jobs(states: dict[int, JobState], server: str) -> Steps[bool]:
-    """Take down the states of the jobs that have not ended; return whether all of them still exist."""
-    for job_id in [job_id for job_id, state in states.items() if state not in ENDED]:
+def _look_at_jobs(known: _Known, server: str) -> Steps[None]:
+    """Take down the states of the jobs that have not ended."""
+    for job_id in [job_id for job_id, state in known.states.items() if state not in ENDED]:
         try:
-            states[job_id] = yield Make(api.job_status(server, job_id), "solving")
+            known.states[job_id] = yield Make(api.job_status(server, job_id), "solving")
         except NotFound:
             # A restart of the server's solver makes a job id vanish; the submission will name a new one.
-            return False
-    return True
+            known.status = None
+            return
 
 
 def _too_late(what: str, waited_s: float, submission_id: int | None, job_id: int | None) -> SolveTimeout:
