@@ -2,6 +2,7 @@
 
 from .clock import Clock
 from .faults import Cut, Drip, ExpireSessions, Fault, Hang, Late, Planned, Reset, Restart, Status, VanishJob
+from .images import fits_image
 from .nova_server import NovaServer, RequestRecord
 from .table_engine import UNSOLVED, Place, Rejected, TableEngine, Unsolved, place_of
 
@@ -25,5 +26,6 @@ __all__ = [
     "TableEngine",
     "Unsolved",
     "VanishJob",
+    "fits_image",
     "place_of",
 ]

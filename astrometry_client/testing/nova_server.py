@@ -20,6 +20,8 @@ from .faults import ExpireSessions, Fault, Plan, Planned, Restart, VanishJob
 from .table_engine import TableEngine
 
 if TYPE_CHECKING:
+    from astrometry_client.session import ClientSession
+
     from .desk import UploadRecord
     from .front import Head
     from .solvers import JobRecord
@@ -142,9 +144,6 @@ class NovaServer:
             "queue_delay_s": queue_delay_s,
             "solve_time_s": solve_time_s if callable(solve_time_s) else lambda _: solve_time_s,
         }
-        self._loop = asyncio.new_event_loop()
-        self._turned = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="nova-server", daemon=True)
 
     def __repr__(self) -> str:
         return f"NovaServer(url={self.url!r})"
@@ -167,6 +166,8 @@ class NovaServer:
             restart=self._restart,
             latency_s=self._latency_s,
         )
+        self._loop, self._turned = asyncio.new_event_loop(), asyncio.Event()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="nova-server", daemon=True)
         self.clock.on_turn = self._wake
         self._thread.start()
         self._do(self._front.open())
@@ -196,6 +197,20 @@ class NovaServer:
     def counts(self) -> Counter[str]:
         """Return how often each call was made, by its name."""
         return Counter(record.call for record in self.requests)
+
+    def client_session(self, **options: Any) -> "ClientSession":
+        """Return a session of this package that waits on the server's clock: an hour takes no time.
+
+        Parameters
+        ----------
+        options
+            Of `ClientSession`.
+        """
+        from astrometry_client.session import ClientSession
+
+        session = ClientSession(**options)
+        session.retrying = attrs.evolve(session.retrying, sleep=self.clock.sleep, clock=self.clock.monotonic)
+        return session
 
     def plan(self, *faults: Planned) -> None:
         """Plan more that goes wrong; requests are counted from now on."""

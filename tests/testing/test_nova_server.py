@@ -6,12 +6,11 @@ import threading
 import time
 from pathlib import Path
 
-import attrs
 import pytest
 import requests
 from live_server import Api
 
-from astrometry_client import Client, ClientSession
+from astrometry_client import Client
 from astrometry_client.errors import InputError
 from astrometry_client.server.engine import Field, Hints, Match
 from astrometry_client.testing import UNSOLVED, Clock, NovaServer, Place, Rejected, TableEngine, place_of
@@ -73,8 +72,7 @@ def test_hour_passes_when_the_clock_is_turned(nova_server: NovaServer, api: Api)
 @pytest.mark.nova_server(queue_delay_s=60.0, clock=Clock(speed=0))
 def test_client_may_wait_on_the_servers_clock(nova_server: NovaServer) -> None:
     clock = nova_server.clock
-    with ClientSession() as session:
-        session.retrying = attrs.evolve(session.retrying, sleep=clock.sleep, clock=clock.monotonic)
+    with nova_server.client_session() as session:
         Client(base_url=nova_server.url, client_session=session).solve(ORION)
     assert 60.0 <= clock.monotonic() < 65.0
 
