@@ -17,10 +17,11 @@ FILTER = (
 )
 
 
-def home(_request: Request) -> Response:
+def home(request: Request) -> Response:
     """Show the form for uploads and all images of the user."""
+    anyone = "yes" if service_of(request).settings.allow_anyone else ""
     listing = _listing("Submitted", submission_id="")
-    return _page("Images", filled(template("home.html"), listing=listing))
+    return _page("Images", filled(template("home.html"), anyone=anyone, listing=listing))
 
 
 def submission(request: Request) -> Response:

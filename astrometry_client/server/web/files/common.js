@@ -16,7 +16,10 @@ export function made(name, properties = {}, ...children) {
   return element;
 }
 
-/** Look again and again, but only while somebody can see the page; `look` returns the pause to the next. */
+/**
+ * Look again and again, but only while somebody can see the page.
+ * `look` returns the pause to the next look; it is given a question: is this still the latest one?
+ */
 export function watch(look) {
   let timer;
   let looks = 0;
@@ -24,7 +27,7 @@ export function watch(look) {
     clearTimeout(timer);
     if (document.hidden) return;
     const own = ++looks;
-    const pause = await look();
+    const pause = await look(() => own === looks);
     if (own === looks && pause) timer = setTimeout(again, pause);
   }
   document.addEventListener("visibilitychange", again);

@@ -30,21 +30,23 @@ function setUpPicture(figure) {
   for (const radio of all(".layers input", figure)) radio.addEventListener("change", show);
 }
 
-export function setUpImage(article) {
-  const figure = find("figure", article);
-  if (figure) setUpPicture(figure);
-  const { image, state } = article.dataset;
-  if (!["queued", "solving"].includes(state)) return;
-  watch(async () => {
+/** Set the article of an image to work, and put a new one in its place whenever its state has changed. */
+export function setUpImage() {
+  if (find("figure")) setUpPicture(find("figure"));
+  watch(async (isLatest) => {
+    const article = find("article");
+    const { image, state } = article.dataset;
+    if (!["queued", "solving"].includes(state)) return 0;
     try {
       const response = await fetch(`/web/list?image=${image}`, { cache: "no-cache" });
       const [entry] = (await response.json()).entries;
       if (entry.state === state) return BUSY_MS;
-      const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
-      article.replaceWith(find("article", page));
+      const page = await (await fetch(location.href)).text();
+      if (!isLatest()) return 0;
+      article.replaceWith(find("article", new DOMParser().parseFromString(page, "text/html")));
+      if (find("figure")) setUpPicture(find("figure"));
       say(`${entry.name}: ${entry.state}`);
-      setUpImage(find("article"));
-      return 0;
+      return BUSY_MS;
     } catch {
       return IDLE_MS;
     }

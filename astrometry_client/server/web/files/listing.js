@@ -36,8 +36,10 @@ function render(list, entries) {
   });
 }
 
+/** Tell what went on since the list was seen before; a submission becomes its images, so new ones count. */
 function tell(entries, before) {
-  const changed = entries.filter((entry) => before.has(entry.key) && before.get(entry.key) !== entry.state);
+  const news = (entry) => (before.has(entry.key) ? before.get(entry.key) !== entry.state : entry.state !== "queued");
+  const changed = entries.filter(news);
   if (changed.length > 3) say(`${changed.length} images changed their state`);
   else if (changed.length) say(changed.map((entry) => `${entry.name}: ${entry.state}`).join("; "));
 }
@@ -46,7 +48,7 @@ export function setUpListing(section) {
   const { submission } = section.dataset;
   const view = { state: "", page: 0 };
   let seen;
-  let states = new Map();
+  let states;
 
   function show(document_) {
     const { counts, entries, pages } = document_;
@@ -63,14 +65,14 @@ export function setUpListing(section) {
     find(".pages", section).hidden = pages < 2;
     find("#newer").disabled = view.page === 0;
     find("#older").disabled = view.page >= pages - 1;
-    tell(entries, states);
+    if (states) tell(entries, states);
     states = new Map(entries.map((entry) => [entry.key, entry.state]));
     return counts.queued + counts.solving ? BUSY_MS : IDLE_MS;
   }
 
   const trouble = find("#trouble");
   let pause = IDLE_MS;
-  async function look() {
+  async function look(isLatest) {
     if (!submission && !session()) return 0;
     const query = new URLSearchParams(submission ? { ...view, submission } : view);
     const headers = submission ? {} : { authorization: `Bearer ${session()}` };
@@ -79,7 +81,9 @@ export function setUpListing(section) {
       if (response.status === 401) return leave("The login has ended. Log in again.");
       if (!response.ok) throw new Error(`status ${response.status}`);
       const now = `${query} ${response.headers.get("etag")}`;
-      if (now !== seen) pause = show(await response.json());
+      const reply = await response.json();
+      if (!isLatest()) return 0;
+      if (now !== seen) pause = show(reply);
       seen = now;
       trouble.hidden = true;
       return pause;
@@ -92,14 +96,18 @@ export function setUpListing(section) {
 
   section.hidden = !submission && !session();
   const again = watch(look);
+  function turnTo(other) {
+    Object.assign(view, other);
+    states = undefined; // what is on another page is no news
+    again();
+  }
   for (const button of all(".filters button", section)) {
     button.addEventListener("click", () => {
       for (const other of all(".filters button", section)) other.ariaPressed = String(other === button);
-      Object.assign(view, { state: button.dataset.state, page: 0 });
-      again();
+      turnTo({ state: button.dataset.state, page: 0 });
     });
   }
-  find("#newer").addEventListener("click", () => { view.page -= 1; again(); });
-  find("#older").addEventListener("click", () => { view.page += 1; again(); });
+  find("#newer").addEventListener("click", () => turnTo({ page: view.page - 1 }));
+  find("#older").addEventListener("click", () => turnTo({ page: view.page + 1 }));
   return again;
 }

@@ -1,43 +1,56 @@
-import { find } from "./common.js";
-
 // The login: the key goes to the server once, the session key stays in this tab.
 
-export const session = () => sessionStorage.getItem("session");
+import { find } from "./common.js";
 
-export function leave(reason) {
-  sessionStorage.removeItem("session");
-  showHome();
-  find("#key-error").textContent = reason;
-}
+const ANYONE = Boolean(find("#login")?.dataset.anyone); // this server asks for no key
+
+let afterLogin;
+
+export const session = () => sessionStorage.getItem("session");
 
 async function logIn(key) {
   const body = new URLSearchParams({ "request-json": JSON.stringify({ apikey: key }) });
   const reply = await (await fetch("/api/login", { method: "POST", body })).json();
   if (reply.status !== "success") throw new Error(`The server refused it: ${reply.errormessage}`);
   sessionStorage.setItem("session", reply.session);
+  find("#key").value = find("#key-error").textContent = "";
+  showHome();
+  afterLogin();
 }
 
-export function showHome() {
+async function tryKey(key) {
+  try {
+    await logIn(key);
+  } catch (error) {
+    find("#key-error").textContent = error.message;
+    find("#key").focus();
+  }
+}
+
+function showHome() {
   const known = Boolean(session());
-  find("#login").hidden = known;
-  find("#upload").hidden = find(".listing").hidden = find("#leave").hidden = !known;
-  (known ? find("#choose") : find("#key")).focus({ preventScroll: true });
+  find("#login").hidden = known || ANYONE;
+  find("#upload").hidden = find(".listing").hidden = !known;
+  find("#leave").hidden = !known || ANYONE;
+  if (known) find("#choose").focus({ preventScroll: true });
+  else if (!ANYONE) find("#key").focus({ preventScroll: true });
 }
 
-export function setUpLogin(afterLogin) {
+/** Forget the login and tell why. */
+export function leave(reason) {
+  sessionStorage.removeItem("session");
+  showHome();
+  find("#key-error").textContent = reason;
+  if (ANYONE) tryKey("anyone");
+}
+
+export function setUpLogin(next) {
+  afterLogin = next;
   find("#leave").addEventListener("click", () => leave(""));
-  find("#key-form").addEventListener("submit", async (event) => {
+  find("#key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    const field = find("#key");
-    try {
-      await logIn(field.value.trim());
-    } catch (error) {
-      find("#key-error").textContent = error.message;
-      field.focus();
-      return;
-    }
-    field.value = find("#key-error").textContent = "";
-    showHome();
-    afterLogin();
+    tryKey(find("#key").value.trim());
   });
+  showHome();
+  if (ANYONE && !session()) tryKey("anyone");
 }

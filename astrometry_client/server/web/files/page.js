@@ -3,15 +3,13 @@
 import { find } from "./common.js";
 import { setUpImage } from "./image.js";
 import { setUpListing } from "./listing.js";
-import { setUpLogin, showHome } from "./login.js";
+import { setUpLogin } from "./login.js";
 import { setUpUploads } from "./uploads.js";
 
 const listing = find(".listing");
-const article = find("article");
 const again = listing && setUpListing(listing);
 if (find("#login")) {
   setUpLogin(again);
   setUpUploads(again);
-  showHome();
 }
-if (article) setUpImage(article);
+if (find("article")) setUpImage();

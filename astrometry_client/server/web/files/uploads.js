@@ -77,8 +77,15 @@ export function setUpUploads(afterUpload) {
     }
   }
 
-  function take(files) {
+  /** Return the options, told beside their heading; nothing if one is wrong. */
+  function toldOptions() {
     const options = readOptions(form);
+    if (options) find("#options-told").textContent = inWords(options);
+    return options;
+  }
+
+  function take(files) {
+    const options = toldOptions();
     if (!options) return;
     for (const file of files) {
       const row = uploadRow(file);
@@ -94,10 +101,7 @@ export function setUpUploads(afterUpload) {
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("input", (event) => event.target.setCustomValidity(""));
-  form.addEventListener("change", () => {
-    const options = readOptions(form);
-    if (options) find("#options-told").textContent = inWords(options);
-  });
+  form.addEventListener("change", toldOptions);
   form.addEventListener("reset", () => { find("#options-told").textContent = inWords({}); });
 
   const drag = (on) => document.body.classList.toggle("dragging", on);
