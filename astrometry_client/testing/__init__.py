@@ -3,7 +3,8 @@
 from .clock import Clock
 from .faults import Cut, Drip, ExpireSessions, Fault, Hang, Late, Planned, Reset, Restart, Status, VanishJob
 from .images import fits_image
-from .nova_server import NovaServer, RequestRecord
+from .nova_server import NovaServer
+from .records import JobRecord, RequestRecord, UploadRecord
 from .table_engine import UNSOLVED, Place, Rejected, TableEngine, Unsolved, place_of
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "ExpireSessions",
     "Fault",
     "Hang",
+    "JobRecord",
     "Late",
     "NovaServer",
     "Place",
@@ -25,6 +27,7 @@ __all__ = [
     "Status",
     "TableEngine",
     "Unsolved",
+    "UploadRecord",
     "VanishJob",
     "fits_image",
     "place_of",

@@ -4,7 +4,6 @@ import hashlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import attrs
 from starlette.concurrency import run_in_threadpool
 
 from astrometry_client.server.accounts import Accounts
@@ -18,33 +17,11 @@ from astrometry_client.server.wire import ApiError
 from astrometry_client.server.workers import understand
 
 from .clock import Clock
+from .records import UploadRecord
 from .solvers import Solver, Solvers
 from .table_engine import TableEngine, plain_name
 
-__all__ = ["TestDesk", "UploadRecord"]
-
-
-@attrs.frozen
-class UploadRecord:
-    """One upload that was processed, whether its answer arrived or not.
-
-    Parameters
-    ----------
-    name
-        Of the file, without a client's mark; the last part of the address of a URL upload.
-    sha256
-        Of the content, in hexadecimal; None without a file.
-    time_s
-        On the server's clock.
-    options
-        What came with it.
-    """
-
-    name: str
-    sha256: str | None
-    submission_id: int
-    time_s: float
-    options: dict[str, Any]
+__all__ = ["TestDesk"]
 
 
 class CountedAccounts(Accounts):

@@ -17,50 +17,19 @@ from astrometry_client.errors import InputError
 
 from .clock import Clock
 from .faults import ExpireSessions, Fault, Plan, Planned, Restart, VanishJob
+from .records import JobRecord, RequestRecord, UploadRecord
 from .table_engine import TableEngine
 
 if TYPE_CHECKING:
     from astrometry_client.session import ClientSession
 
-    from .desk import UploadRecord
     from .front import Head
-    from .solvers import JobRecord
 
-__all__ = ["NovaServer", "RequestRecord"]
+__all__ = ["NovaServer"]
 
 NEEDED = ("starlette", "python_multipart")
 
 USER = "tester@example.com"
-
-
-@attrs.frozen(kw_only=True)
-class RequestRecord:
-    """One request that arrived; `NovaServer.requests` has them in the order of their answers.
-
-    Parameters
-    ----------
-    call
-        The name of the call, such as `upload`, `submission`, `job`, `info` or `wcs_file`.
-    time_s
-        When it arrived, on the server's clock.
-    status
-        What was answered; None for nothing.
-    fault
-        What went wrong with it.
-    headers
-        As sent, names in lower case.
-    connection
-        Which connection it came on; the first is 1.
-    """
-
-    method: str
-    path: str
-    call: str
-    time_s: float
-    status: int | None
-    fault: Fault | None
-    headers: dict[str, str]
-    connection: int
 
 
 class NovaServer:
@@ -184,12 +153,12 @@ class NovaServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
-    def uploads(self) -> "list[UploadRecord]":
+    def uploads(self) -> list[UploadRecord]:
         """All uploads that were processed."""
         return list(self._desk.uploads)
 
     @property
-    def jobs(self) -> "list[JobRecord]":
+    def jobs(self) -> list[JobRecord]:
         """All jobs a solver has taken, in that order."""
         self._desk.solvers.catch_up()
         return list(self._desk.solvers.jobs.values())
@@ -203,7 +172,7 @@ class NovaServer:
 
         Parameters
         ----------
-        options
+        **options
             Of `ClientSession`.
         """
         from astrometry_client.session import ClientSession

@@ -13,9 +13,10 @@ from astrometry_client.server.queue import FoundImage, MakeTask, Queue, ReadTask
 from astrometry_client.server.workers import understand
 
 from .clock import Clock
+from .records import JobRecord
 from .table_engine import plain_name
 
-__all__ = ["JobRecord", "Solver", "Solvers"]
+__all__ = ["Solver", "Solvers"]
 
 
 class Solver(Protocol):
@@ -32,27 +33,6 @@ class Solver(Protocol):
     def make(self, task: MakeTask) -> dict[str, Any]:
         """Return the path of a result file, or why it cannot be made."""
         ...
-
-
-@attrs.frozen
-class JobRecord:
-    """One job, as `NovaServer.jobs` lists it.
-
-    Parameters
-    ----------
-    name
-        Of the file, without a client's mark.
-    begun_s, ended_s
-        When a solver took it and was done with it, seconds on the server's clock; None before.
-    state
-        `processing`, `solving`, `success`, `failure`, or `vanished`.
-    """
-
-    job_id: int
-    name: str
-    begun_s: float | None
-    ended_s: float | None
-    state: str
 
 
 class Solvers:

@@ -74,7 +74,7 @@ def test_client_may_wait_on_the_servers_clock(nova_server: NovaServer) -> None:
     clock = nova_server.clock
     with nova_server.client_session() as session:
         Client(base_url=nova_server.url, client_session=session).solve(ORION)
-    assert 60.0 <= clock.monotonic() < 65.0
+    assert 60.0 <= clock.monotonic() < 120.0
 
 
 @pytest.mark.nova_server(solvers=2, solve_time_s=float, clock=Clock(speed=0))
