@@ -2,20 +2,28 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sky
+from arrivals import ManualTime
 from astropy.io import fits
+from click.testing import CliRunner
 from PIL import Image
 
+from astrometry_client.cli import main
 from astrometry_client.cli.exit_codes import EXIT_CODES
+from astrometry_client.config import DEFAULTS
 from astrometry_client.server.run import LocalServer
+from astrometry_client.session import get_local_session
+from astrometry_client.session.retrying import Retrying
 
 VIEW = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0, position_angle_deg=30.0)
 COMMAND = (sys.executable, "-m", "astrometry_client.cli")
@@ -56,6 +64,11 @@ def image(tmp_path: Path) -> Path:
     path = tmp_path / "orion.png"
     path.write_bytes(sky.render(VIEW, np.random.default_rng(1)).picture_bytes("PNG"))
     return path
+
+
+@pytest.fixture
+def passing() -> ManualTime:
+    return ManualTime()
 
 
 @pytest.fixture
@@ -124,12 +137,25 @@ def test_results_that_exist_are_kept_unless_told_otherwise(
     assert mine.read_text() != "mine"
 
 
-def test_unreachable_server(image: Path) -> None:
+@pytest.mark.parametrize("others", [(), ("other.png",)])
+def test_unreachable_server(
+    image: Path, monkeypatch: pytest.MonkeyPatch, passing: ManualTime, others: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(image.parent)
+    monkeypatch.setenv("ASTROMETRY_API_KEY", "anything")
+    timed = partial(Retrying, sleep=passing.sleep, clock=passing.clock)
+    # The session of this thread, and those that the threads of a batch make.
+    monkeypatch.setattr(get_local_session(), "retrying", timed())
+    monkeypatch.setattr("astrometry_client.session.client_session.Retrying", timed)
+    for other in others:
+        shutil.copy(image, other)
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        result = run("solve", image, "--server", url, folder=image.parent, ASTROMETRY_API_KEY="anything")
-    assert "cannot be reached" in failed(result, 3)
+        result = CliRunner().invoke(main, ["solve", image.name, *others, "--server", url])
+    assert result.exit_code == 3, result.output
+    assert "cannot be reached" in result.stderr.splitlines()[-1]
+    assert len(passing.slept) >= DEFAULTS.max_retries
     assert not image.with_suffix(".wcs").exists()
 
 

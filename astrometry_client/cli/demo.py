@@ -6,8 +6,9 @@ from typing import Final
 
 import click
 
+from astrometry_client.cli.clients import local_client
 from astrometry_client.cli.outputs import Outputs
-from astrometry_client.cli.solve import local_client, solve_and_report
+from astrometry_client.cli.solve import solve_and_report
 from astrometry_client.config import DEFAULTS
 from astrometry_client.whole_file import write_whole
 

@@ -4,6 +4,11 @@ from typing import Final
 
 from astrometry_client import errors
 
+
+class ImagesLeft(errors.AstrometryError):
+    """A batch has ended, but not all of it is done."""
+
+
 # The first class that fits counts, so subclasses stand before their parents.
 EXIT_CODES: Final[tuple[tuple[type[BaseException], int, str], ...]] = (
     (errors.APIKeyError, 4, "no API key, or not accepted"),
@@ -16,6 +21,8 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int, str], ...]] = (
     (errors.Unreachable, 3, "server unreachable or reply unusable"),
     (errors.NoUsableReply, 3, "server unreachable or reply unusable"),
     (errors.ServerRefused, 9, "server refused"),
+    (errors.LedgerError, 11, "ledger cannot be read or written"),
+    (ImagesLeft, 12, "not all of many images solved"),
     (errors.AstrometryError, 1, "other failure"),
     (OSError, 10, "result cannot be written"),
     (KeyboardInterrupt, 130, "interrupted"),

@@ -9,7 +9,9 @@ import click
 from astrometry_client.cli.cache import cache
 from astrometry_client.cli.demo import demo
 from astrometry_client.cli.exit_codes import exit_code, message, table
+from astrometry_client.cli.ledger import export, results, status
 from astrometry_client.cli.login import login, logout, whoami
+from astrometry_client.cli.resume import resume
 from astrometry_client.cli.serve import serve
 from astrometry_client.cli.solve import solve
 from astrometry_client.errors import AstrometryError
@@ -23,6 +25,8 @@ class _OneLineErrors(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except BrokenPipeError:
+            raise  # who reads has seen enough: click ends quietly
         except (AstrometryError, OSError, KeyboardInterrupt) as error:
             logging.getLogger(__name__).debug("Failed", exc_info=True)
             click.echo(f"astrometry-client: {message(error)}", err=True)
@@ -38,5 +42,5 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (solve, serve, demo, login, logout, whoami, cache):
+for command in (solve, resume, status, results, export, serve, demo, login, logout, whoami, cache):
     main.add_command(command)

@@ -5,8 +5,10 @@ from typing import Any
 
 import attrs
 
+from astrometry_client.batch import BatchResult
 from astrometry_client.cli.outputs import Outputs
 from astrometry_client.models import Calibration, Solution
+from astrometry_client.results import Landed, Row
 
 
 def as_document(solution: Solution, outputs: Outputs | None, *, seconds: float) -> dict[str, Any]:
@@ -31,6 +33,27 @@ def as_lines(solution: Solution, outputs: Outputs | None) -> str:
     if outputs and outputs.picture:
         rows.append(("Picture", str(outputs.picture)))
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
+
+
+def as_line(shown: str, result: BatchResult, landed: Landed) -> str:
+    """Return what became of one of many images, as a line for people."""
+    if result.solution is None:
+        why = " ".join(str(result.error).split())
+        return f"{shown}: {why.removeprefix(f'{result.path} ')}"
+    found = result.solution.calibration
+    place = f"RA {_hours(found.ra_deg)} Dec {_degrees(found.dec_deg)}"
+    wcs = f", {landed.wcs.name}" if landed.wcs else ""
+    known = ", known already" if result.from_ledger else ""
+    return f"{shown}: {place}, {found.pixel_scale_arcsec:.4g} arcsec/pixel{wcs}{known}"
+
+
+def as_cells(row: Row) -> str:
+    """Return what is known of an image as a line whose parts stand below those of others."""
+    if row.ra_deg is None or row.dec_deg is None:
+        return f"{row.state:<10} {row.error or '':<57} {row.path}"
+    scale, up = f"{row.pixel_scale_arcsec:.4g}", f"{row.orientation_deg:.2f}"
+    place = f"{_hours(row.ra_deg)} {_degrees(row.dec_deg)}"
+    return f"{row.state:<10} {place}  {scale:>8} arcsec/pixel {up:>8}° {row.path}"
 
 
 def _rows(calibration: Calibration) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from astrometry_client.results.in_place import check_place, write_in_place
 from astrometry_client.results.landing import EXTRAS, Landed, Landing
 from astrometry_client.results.names import result_names
 from astrometry_client.results.rows import Row, row_of_entry, row_of_result
-from astrometry_client.results.tables import Format, ResultsTable, format_of, write_rows
+from astrometry_client.results.tables import Format, ResultsTable, format_of, write_rows, writing_table
 
 __all__ = [
     "EXTRAS",
@@ -20,4 +20,5 @@ __all__ = [
     "row_of_result",
     "write_in_place",
     "write_rows",
+    "writing_table",
 ]

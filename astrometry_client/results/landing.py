@@ -13,6 +13,7 @@ from astrometry_client.errors import AstrometryError, InputError
 from astrometry_client.ledger import Key, Ledger
 from astrometry_client.models import Settings, Solution
 from astrometry_client.results.in_place import write_in_place
+from astrometry_client.stand_in import LOCAL
 
 EXTRAS: Final = {
     "new_fits": ("new_fits_file", ".new.fits"),
@@ -91,13 +92,8 @@ class Landing:
             return Landed(troubles=(error,))
         extras, troubles = dict[str, Path](), list[AstrometryError]()
         for name in self.extras:
-            path = self.path_of(image, EXTRAS[name][1])
             try:
-                if not path.exists() or self.overwrite or renewed:
-                    self._fetch(name, path, solution, image)
-                elif not result.from_ledger:
-                    raise _taken(path)
-                extras[name] = path
+                extras[name] = self._extra(name, result, solution, renewed=renewed)
             except AstrometryError as error:
                 troubles.append(error)
         if self.in_place:
@@ -106,6 +102,21 @@ class Landing:
             except InputError as error:
                 troubles.append(error)
         return Landed(wcs=wcs, extras=extras, troubles=tuple(troubles))
+
+    def _extra(self, name: str, result: BatchResult, solution: Solution, *, renewed: bool) -> Path:
+        """Return the path of an extra, which is fetched unless it is there."""
+        image = Path(result.path)
+        path = self.path_of(image, EXTRAS[name][1])
+        # The stand-in that a remembered solution is from is gone, and another gives out its job ids.
+        gone = result.from_ledger and solution.server == LOCAL
+        if path.exists() and (gone or not (self.overwrite or renewed)):
+            if not result.from_ledger:
+                raise _taken(path)
+            return path
+        if gone:
+            raise InputError(f"{path} cannot be had any more, its server is gone: solve again with --force.")
+        self._fetch(name, path, solution, image)
+        return path
 
     def _write_wcs(self, path: Path, solution: Solution, image: Path) -> bool:
         """Write the WCS unless it is there, and return whether an older one of ours was replaced."""
@@ -122,7 +133,11 @@ class Landing:
         client, kind = self.client_of(solution.server), EXTRAS[name][0]
         if kind:
             request = api.result_file(client.base_url, solution.job_id, kind)
-            request.download(path, client.session.client_session)
+            try:
+                request.download(path, client.session.client_session)
+            except InputError as error:
+                # A disk that is full is no fault of this one file.
+                raise (error.__cause__ if isinstance(error.__cause__, OSError) else error) from error
             return
         from astrometry_client.picture import draw_objects
 

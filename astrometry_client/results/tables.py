@@ -2,11 +2,14 @@
 
 import contextlib
 import csv
+import heapq
 import io
 import itertools
 import json
+import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final, Literal, get_args
 
@@ -50,10 +53,20 @@ def write_rows(rows: Iterable[Row], file: IO[str], form: Format) -> None:
     _write((attrs.asdict(row) for row in rows), file, form)
 
 
+@contextmanager
+def writing_table(path: Path) -> Iterator[IO[str]]:
+    """Give a file for `write_rows` that takes the name `path` when all went well."""
+    with writing_whole(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+        yield text
+        text.detach()
+
+
 class ResultsTable:
     """A table on the disk that grows, whole at any time.
 
-    Rows of other images that it held before stay, those of the same path are replaced.
+    Rows of other images that it held before stay, those of the same path are replaced. It is in the order
+    of the paths.
 
     Parameters
     ----------
@@ -91,12 +104,10 @@ class ResultsTable:
     def write(self) -> None:
         """Write the table."""
         started_s = self._clock()
-        with writing_whole(self.path) as file:
-            text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+        with writing_table(self.path) as file:
             others = (row for row in self._written() if row["path"] not in self._rows)
-            _write(itertools.chain(others, map(attrs.asdict, self._rows.values())), text, self._format)
-            text.flush()
-            text.detach()
+            ours = (attrs.asdict(row) for _, row in sorted(self._rows.items()))
+            _write(heapq.merge(others, ours, key=operator.itemgetter("path")), file, self._format)
         now_s = self._clock()
         self._next_s = now_s + (now_s - started_s) / _SHARE
 

@@ -1,0 +1,124 @@
+"""The options of commands that work on many images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+import click
+
+from astrometry_client.cli.spans import Span
+from astrometry_client.config import DEFAULTS
+from astrometry_client.errors import InputError
+from astrometry_client.results import EXTRAS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FLAGS: Final = (
+    ("new_fits", "Fetch the image with the WCS in its header, too."),
+    ("axy", "Fetch the sources found, too."),
+    ("rdls", "Fetch the places of the catalogue stars, too."),
+    ("corr", "Fetch the matches of sources and catalogue stars, too."),
+    ("in_place", "Write the WCS into the header of the FITS file itself, too."),
+    ("retry_failed", "Solve again what had no solution or was rejected."),
+)
+
+
+@attrs.frozen(kw_only=True)
+class BatchOptions:
+    """What was asked for."""
+
+    output_dir: Path | None
+    results: Path | None
+    extras: tuple[str, ...]
+    in_place: bool
+    overwrite: bool
+    retry_failed: bool
+    force: bool = False
+    deadline_s: float | None
+    max_failures: int | None
+    max_unfinished: int
+    timeout_s: float
+    as_json: bool
+    ledger: Path | None
+
+    @classmethod
+    def among(cls, options: dict[str, Any]) -> "BatchOptions":
+        """Return those among the keywords of a command."""
+        names = {field.name for field in attrs.fields(cls)}
+        extras = tuple(name for name in EXTRAS if options.get(name))
+        return cls(extras=extras, **{name: value for name, value in options.items() if name in names})
+
+
+def ledger_option(command: F) -> F:
+    """Add the option for the ledger."""
+    return click.option(
+        "--ledger",
+        type=click.Path(path_type=Path),
+        help="The record of uploads and results.  [default: your own]",
+    )(command)
+
+
+def batch_options(command: F) -> F:
+    """Add the options of a batch that `BatchOptions.among` takes."""
+    options = [
+        click.option(
+            "--output-dir",
+            type=click.Path(path_type=Path),
+            help="Where results go.  [default: beside each image]",
+        ),
+        click.option(
+            "--results",
+            type=click.Path(path_type=Path),
+            help="The table of all results: .ecsv, .csv or .jsonl.  [default: results.ecsv]",
+        ),
+        *(click.option(f"--{name.replace('_', '-')}", is_flag=True, help=words) for name, words in _FLAGS),
+        click.option("--picture", is_flag=True, help="Draw the image with the named stars, beside the WCS."),
+        click.option("--overwrite", is_flag=True, help="Replace results that exist."),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=Span(),
+            default=str(DEFAULTS.solve_timeout_s),
+            show_default=True,
+            help="Longest wait for an image; seconds, or such as 30m.",
+        ),
+        click.option(
+            "--deadline", "deadline_s", type=Span(), help="Stop after this time, and go on another day."
+        ),
+        click.option("--max-failures", type=click.IntRange(1), help="Stop after so many without a solution."),
+        click.option(
+            "--max-unfinished",
+            type=click.IntRange(1),
+            default=DEFAULTS.max_unfinished,
+            show_default=True,
+            help="Images in work at once.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each image."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return ledger_option(command)
+
+
+def listed(files: tuple[Path, ...], files_from: Path | None) -> tuple[Path, ...]:
+    """Return the files of a command, those in a list among them, each once.
+
+    Raises
+    ------
+    InputError
+        There are none, or the list cannot be read.
+    OSError
+        The list cannot be read.
+    """
+    lines: list[str] = []
+    if files_from is not None:
+        with click.open_file(str(files_from), encoding="utf-8", errors="surrogateescape") as text:
+            lines = text.read().splitlines()
+    found = dict.fromkeys([*files, *(Path(line) for line in lines if line.strip())])
+    if not found:
+        raise InputError("No file is given: name images, or a list of them with --files-from.")
+    folder = next((path for path in found if path.is_dir()), None)
+    if folder is not None:
+        raise InputError(f"{folder} is a folder: give its images, such as {folder}/*.fits.")
+    return tuple(found)

@@ -1,0 +1,32 @@
+"""Clients for the server that a command was told."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from astrometry_client.cli.extras import needs_server
+from astrometry_client.client import Client
+from astrometry_client.config import DEFAULTS
+
+
+def client_of(options: Mapping[str, Any]) -> Client:
+    """Return a client for `server_url`, with the API key in `key_file`."""
+    return Client(key_location=options["key_file"], base_url=options["server_url"] or DEFAULTS.base_url)
+
+
+@contextmanager
+def local_client(*, workers: int | None = 1) -> Iterator[Client]:
+    """Give a client of an embedded server that lives as long as the block.
+
+    Parameters
+    ----------
+    workers
+        Solves at a time; `None` for one per processor.
+    """
+    with needs_server():
+        from astrometry_client.server.run import LocalServer
+    click.echo("Starting the embedded server.", err=True)
+    with LocalServer(workers=workers) as server, Client(server.api_key, base_url=server.url) as client:
+        yield client

@@ -1,0 +1,430 @@
+"""Many images by the command: what lands, what is told, and what happens when it is interrupted."""
+
+import csv
+import json
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import QTable
+from click.testing import CliRunner, Result
+from faulty_server import Answer, Arrival, answer_json
+from small_nova import SmallNova, fits_file, ra_of
+
+from astrometry_client.cli import main
+from astrometry_client.ledger import LedgerReader
+
+PNG = b"\x89PNG\r\n\x1a\n"
+QUEUED = {"processing_started": "None", "processing_finished": "None", "jobs": [], "job_calibrations": []}
+COMMAND = (sys.executable, "-m", "astrometry_client.cli")
+
+Solve = Callable[..., Result]
+
+
+@pytest.fixture
+def server() -> Iterator[SmallNova]:
+    with SmallNova() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which the command runs."""
+    path = tmp_path / "night"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    monkeypatch.setenv("ASTROMETRY_API_KEY", "key")
+    return path
+
+
+@pytest.fixture
+def solve(server: SmallNova, folder: Path, tmp_path: Path) -> Solve:
+    """Return the command, with a server and a ledger."""
+
+    def run(*arguments: str | Path, command: str = "solve", code: int | None = 0) -> Result:
+        told = ["--server", server.url, "--ledger", tmp_path / "ledger"]
+        result = CliRunner().invoke(main, [command, *map(str, [*arguments, *told])])
+        assert code is None or result.exit_code == code, (result.output, result.exception)
+        assert "Traceback" not in result.output
+        return result
+
+    return run
+
+
+def images(folder: Path, *contents: str) -> list[str]:
+    for content in contents:
+        (folder / f"{content}.png").write_bytes(PNG + content.encode())
+    return [f"{content}.png" for content in contents]
+
+
+def landed(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def table(path: Path) -> dict[str, dict[str, str]]:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return {row["name"]: row for row in csv.DictReader(lines)}
+
+
+def ra_in(path: Path) -> float:
+    return float(fits.getheader(path)["CRVAL1"])
+
+
+def content_of(name: str) -> bytes:
+    return PNG + name.encode()
+
+
+def test_results_land_beside_their_images_and_in_a_table(solve: Solve, folder: Path) -> None:
+    names = images(folder, "a", "b", "dark")
+    result = solve(*names, "text.png", code=12)
+    assert landed(folder) == {*names, "a.wcs", "b.wcs", "results.ecsv"}
+    for name in "ab":
+        assert ra_in(folder / f"{name}.wcs") == ra_of(content_of(name))
+    assert result.stdout.splitlines()[-1].startswith("Solved 2 of 4 in ")
+    assert result.stderr.splitlines()[-1] == "astrometry-client: Not all is done: 2 not solved."
+    assert re.search(r"^a.png: RA .* Dec .*, 2 arcsec/pixel, a.wcs$", result.stdout, re.MULTILINE)
+    assert re.search(r"^dark.png: Job \d+ ended without a solution", result.stdout, re.MULTILINE)
+    assert re.search(r"^text.png: cannot be read", result.stdout, re.MULTILINE)
+    rows = QTable.read(folder / "results.ecsv")
+    assert list(rows["state"]) == ["solved", "solved", "failed", "failed"]
+    assert rows["ra_deg"][0].to_value("deg") == ra_of(content_of("a"))
+    assert str(rows["pixel_scale_arcsec"].unit) == "arcsec / pix"
+    assert rows["path"][0] == str(folder / "a.png")
+    assert all(rows["ra_deg"].mask[2:])
+
+
+def test_same_command_again_asks_nothing_and_writes_nothing(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    names = images(folder, "a", "b")
+    solve(*names)
+    asked, before = len(server.arrivals), (folder / "a.wcs").stat().st_mtime_ns
+    (folder / "b.wcs").unlink()
+    result = solve(*names)
+    assert len(server.arrivals) == asked
+    assert (folder / "a.wcs").stat().st_mtime_ns == before
+    assert ra_in(folder / "b.wcs") == ra_of(content_of("b"))
+    assert "2 of them known already" in result.stdout
+    assert table(folder / "results.ecsv")["a.png"]["state"] == "solved"
+
+
+def test_images_are_solved_again_when_forced_and_failed_ones_when_told(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    names = images(folder, "a", "dark")
+    solve(*names, code=12)
+    solve(*names, "--retry-failed", code=12)
+    assert len(server.uploads) == 3
+    solve(*names, "--force", code=12)
+    assert len(server.uploads) == 5
+
+
+def test_foreign_file_is_kept_and_told_until_it_may_be_replaced(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    names = images(folder, "a", "b")
+    (folder / "a.wcs").write_text("mine")
+    result = solve(*names, code=12)
+    assert (folder / "a.wcs").read_text() == "mine"
+    assert "a.wcs exists and is not ours" in result.stderr
+    assert "0 not solved and 1 results not written" in result.stderr
+    solve(*names, "--overwrite")
+    assert ra_in(folder / "a.wcs") == ra_of(content_of("a"))
+    assert len(server.uploads) == 2
+
+
+def test_result_of_ours_is_replaced_by_a_newer_one(solve: Solve, server: SmallNova, folder: Path) -> None:
+    solve(*images(folder, "a", "b"))
+    (folder / "a.png").write_bytes(content_of("other"))
+    solve("a.png", "b.png")
+    assert ra_in(folder / "a.wcs") == ra_of(content_of("other"))
+
+
+def test_images_of_one_name_do_not_get_each_others_results(solve: Solve, folder: Path) -> None:
+    for sub in "xy":
+        (folder / sub).mkdir()
+        (folder / sub / "a.png").write_bytes(content_of(sub))
+    (folder / "A.gif").write_bytes(b"GIF89a")
+    solve("x/a.png", "y/a.png", "A.gif", "--output-dir", "out", "--results", "t.jsonl")
+    rows = [json.loads(line) for line in (folder / "t.jsonl").read_text().splitlines()]
+    assert len(rows) == 3
+    found = {ra_in(path) for path in (folder / "out").glob("*.wcs")}
+    assert found == {row["ra_deg"] for row in rows}
+    assert len(found) == 3
+    before = landed(folder)
+    solve("x/a.png", "y/a.png", "A.gif", "--output-dir", "out", "--results", "t.jsonl")
+    assert landed(folder) == before
+
+
+def test_wanted_extras_land_too_and_a_failed_one_is_fetched_by_the_next_run(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    names = images(folder, "a", "b")
+    broken = True
+
+    def answer(arrival: Arrival) -> Answer:
+        if broken and "/corr_file/1001" in arrival.path:
+            return Answer(status=404, body=b"<html>no</html>", kind="text/html")
+        return server.answer(arrival)
+
+    server.responder = answer
+    result = solve(*names, "--corr", "--axy", "--rdls", "--new-fits", "--max-unfinished", "1", code=12)
+    assert "1 results not written" in result.stderr
+    extras = {
+        f"{name}{ending}" for name in "ab" for ending in (".wcs", ".axy", ".rdls", ".corr", ".new.fits")
+    }
+    assert landed(folder) == {*names, *extras, "results.ecsv"} - {"a.corr"}
+    broken, asked = False, len(server.arrivals)
+    solve(*names, "--corr", "--axy", "--rdls", "--new-fits")
+    assert [arrival.path for arrival in server.arrivals[asked:]] == ["/corr_file/1001"]
+    assert landed(folder) == {*names, *extras, "results.ecsv"}
+
+
+def test_json_is_a_document_for_each_image_as_it_ends(solve: Solve, folder: Path) -> None:
+    result = solve(*images(folder, "a", "dark"), "--json", code=12)
+    documents = {document["file"]: document for document in map(json.loads, result.stdout.splitlines())}
+    assert documents["a.png"]["ra_deg"] == ra_of(content_of("a"))
+    assert documents["a.png"]["files"] == {"wcs": str(folder / "a.wcs")}
+    assert (documents["dark.png"]["state"], documents["dark.png"]["files"]) == ("failed", {})
+
+
+def test_batch_stops_after_so_many_failures(solve: Solve, server: SmallNova, folder: Path) -> None:
+    names = images(folder, *(f"dark{number}" for number in range(10)))
+    result = solve(*names, "--max-failures", "2", "--max-unfinished", "1", code=12)
+    assert "Stopped after 2 failures. Solved 0 of 10" in result.stdout
+    assert "astrometry-client resume" in result.stderr
+    assert len(server.uploads) <= 4
+    assert set(table(folder / "results.ecsv")) == set(names[:2])
+
+
+def test_deadline_leaves_the_rest_for_another_time(solve: Solve, server: SmallNova, folder: Path) -> None:
+    names = images(folder, *"abcde")
+    server.responder = lambda arrival: (
+        answer_json(QUEUED) if "/submissions/" in arrival.path else server.answer(arrival)
+    )
+    result = solve(*names, "--deadline", "2s", "--max-unfinished", "2", code=12)
+    assert "astrometry-client resume" in result.stderr
+    assert len(server.uploads) == 2
+    server.responder = server.answer
+    assert "Solved 2 of 2" in solve(command="resume").stdout
+    assert "Solved 5 of 5" in solve(*names).stdout
+    assert len(server.uploads) == 5
+
+
+def test_resume_goes_on_and_tells_what_is_gone(solve: Solve, server: SmallNova, folder: Path) -> None:
+    names = images(folder, *"abc")
+    solve(*names)
+    assert "Nothing is left" in solve(command="resume").stdout
+    names = images(folder, *"xyz")
+    server.responder = lambda arrival: (
+        answer_json(QUEUED) if "/submissions/" in arrival.path else server.answer(arrival)
+    )
+    solve(*names, "--scale-units", "degwidth", "--scale-lower", "0", "--timeout", "1", code=12)
+    server.responder = server.answer
+    (folder / "x.png").unlink()
+    (folder / "y.png").write_bytes(b"changed")
+    result = solve(command="resume")
+    assert result.stderr.count("Left out") == 2
+    assert "Solved 1 of 1" in result.stdout
+    assert ra_in(folder / "z.wcs") == ra_of(content_of("z"))
+    assert len(server.uploads) == 6
+
+
+def test_solution_goes_into_the_image_itself_and_it_stays_known(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    for name in ("a.fits", "b.fits"):
+        fits.PrimaryHDU(np.full((5, 5), ord(name[0]), np.int16)).writeto(folder / name)
+    result = solve("a.fits", "b.fits", *images(folder, "c"), "--in-place", code=12)
+    assert "c.png: cannot be solved in place" in result.stdout
+    for name in ("a", "b"):
+        assert fits.getheader(folder / f"{name}.fits")["CRVAL1"] == ra_in(folder / f"{name}.wcs")
+    asked, before = len(server.arrivals), (folder / "a.fits").read_bytes()
+    solve("a.fits", "b.fits", "--in-place")
+    assert (len(server.arrivals), (folder / "a.fits").read_bytes()) == (asked, before)
+
+
+def test_list_of_files_is_taken_and_each_is_solved_once(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    images(folder, *"abc")
+    (folder / "list.txt").write_text("a.png\n\nb.png\n")
+    result = solve("b.png", f"{folder}/../night/c.png", "c.png", "--files-from", "list.txt")
+    assert "Solved 3 of 3" in result.stdout
+    assert len(server.uploads) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "No file is given"),
+        (("a.png", "."), "is a folder"),
+        (("a.png", "-"), "Standard input"),
+        (("a.png", "b.png", "--wcs", "x"), "--output-dir"),
+        (("a.png", "b.png", "--results", "x.txt"), "x.txt"),
+        (("a.png", "b.png", "--results", "a.csv"), "no table of ours"),
+        (("a.png", "b.png", "--deadline", "soon"), "soon"),
+        (("a.png", "b.png", "--deadline", "0"), "is not a time"),
+        (("a.png", "--local", "--fallback", "local"), "--local excludes"),
+    ],
+)
+def test_wrong_use_is_told_before_anything_is_sent(
+    solve: Solve, server: SmallNova, folder: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    images(folder, "a", "b")
+    (folder / "a.csv").write_text("mine")
+    before = landed(folder)
+    assert told in solve(*arguments, code=2).stderr
+    assert server.arrivals == []
+    assert landed(folder) == before
+
+
+def test_folder_that_takes_no_file_is_told_before_anything_is_sent(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    (folder / "file").write_text("")
+    assert "file" in solve(*images(folder, "a", "b"), "--output-dir", "file", code=10).stderr
+    assert server.arrivals == []
+
+
+def test_dry_run_writes_nothing_and_asks_nothing(
+    solve: Solve, server: SmallNova, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DRY_RUN_ENABLED", "1")
+    names = images(folder, "a", "b")
+    for place in ((), ("--output-dir", "out"), ("--local",)):
+        result = CliRunner().invoke(main, ["solve", *names, *place])
+        assert (result.exit_code, landed(folder)) == (0, set(names)), result.output
+        assert "Dry run: nothing was sent, nothing was written. Solved 2 of 2" in result.stdout
+    assert not (tmp_path / "ledger").exists()
+
+
+def test_disk_that_is_full_ends_the_batch_and_the_next_one_goes_on(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    names = images(folder, *"abcd")
+    large = Answer(body=fits_file().ljust(1000 * 2880), kind="application/fits")
+    server.responder = lambda arrival: large if "new_fits" in arrival.path else server.answer(arrival)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, unlimited[1]))
+    try:
+        result = solve(*names, "--new-fits", code=10)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    assert "goes on where this one stopped" in result.stderr
+    assert [path for path in landed(folder) if "part" in path or "new.fits" in path] == []
+    solve(*names, "--new-fits")
+    assert {f"{name}.new.fits" for name in "abcd"} <= landed(folder)
+    assert len(server.uploads) == 4
+
+
+def slow(server: SmallNova) -> list[float]:
+    """Let submissions take as long as the list tells, which can be cleared."""
+    waits = [60.0]
+
+    def answer(arrival: Arrival) -> Answer:
+        if waits and "/submissions/" in arrival.path and not arrival.path.endswith("/1"):
+            return answer_json(QUEUED)
+        return server.answer(arrival)
+
+    server.responder = answer
+    return waits
+
+
+def start(
+    server: SmallNova, tmp_path: Path, *arguments: str, terminal: bool = False
+) -> "subprocess.Popen[bytes]":
+    command = [*COMMAND, "solve", *arguments, "--server", server.url, "--ledger", str(tmp_path / "ledger")]
+    if not terminal:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    own, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    process.stdout = os.fdopen(own, "rb", buffering=0)
+    return process
+
+
+def test_interrupted_batch_says_how_to_go_on_and_does(
+    solve: Solve, server: SmallNova, folder: Path, tmp_path: Path
+) -> None:
+    names = images(folder, *"abcdef")
+    waits = slow(server)
+    process = start(server, tmp_path, *names, "--max-unfinished", "3")
+    deadline_s = time.monotonic() + 30
+    while len(server.uploads) < 4:
+        assert time.monotonic() < deadline_s
+        select.select([], [], [], 0.01)
+    process.send_signal(signal.SIGINT)
+    started_s = time.monotonic()
+    told = process.communicate(timeout=30)[1].decode()
+    assert time.monotonic() - started_s < 10
+    assert process.returncode == 130
+    assert "astrometry-client resume" in told
+    assert told.splitlines()[-1] == "astrometry-client: Interrupted."
+    assert "Traceback" not in told
+    assert landed(folder) == {*names, "a.wcs", "results.ecsv"}
+    assert set(table(folder / "results.ecsv")) == {"a.png"}
+    assert LedgerReader(tmp_path / "ledger").in_hand() == ()
+    waits.clear()
+    assert "Solved 6 of 6" in solve(*names).stdout
+    assert len(server.uploads) == 6
+
+
+def test_terminal_shows_what_happens_and_keeps_what_failed(
+    server: SmallNova, folder: Path, tmp_path: Path
+) -> None:
+    names = images(folder, "a", "dark", "c")
+    waits = slow(server)
+    process = start(server, tmp_path, *names, terminal=True)
+    shown = b""
+    assert process.stdout is not None
+    deadline_s = time.monotonic() + 30
+    try:
+        while chunk := process.stdout.read(1000):
+            shown += chunk
+            assert time.monotonic() < deadline_s, shown
+            if b"1 solved" in shown:
+                waits.clear()
+    except OSError:
+        pass  # the terminal is gone with the command
+    process.stdout.close()
+    assert process.wait(10) == 12
+    text = shown.decode()
+    for words in ("in the server's queue", "1 solved", "a minute", "left", "a.png: RA", "dark.png: Job"):
+        assert words in text, words
+    assert re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).count("Solved 2 of 3") == 1
+
+
+def test_two_commands_at_once_solve_each_image_once(server: SmallNova, folder: Path, tmp_path: Path) -> None:
+    names = images(folder, *"abcdefgh")
+    first, second = (start(server, tmp_path, *names) for _ in range(2))
+    for process in (first, second):
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert len(server.uploads) == 8
+    assert {name: row["state"] for name, row in table(folder / "results.ecsv").items()} == dict.fromkeys(
+        names, "solved"
+    )
+
+
+def test_everything_that_lands_can_be_read_by_others_as_the_user_has_it(solve: Solve, folder: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        solve(*images(folder, "a", "b"))
+    finally:
+        os.umask(before)
+    for name in ("a.wcs", "results.ecsv"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o640
