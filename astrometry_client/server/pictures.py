@@ -20,10 +20,13 @@ DISPLAY_WIDTH_PX = 640
 LONGEST_SIDE_PX = 10_000
 """No picture is larger, whatever size a list of sources claims."""
 
-RED, GREEN, YELLOW = (255, 60, 60), (60, 220, 60), (255, 220, 80)
+RED, GREEN, BLUE, YELLOW = (255, 60, 60), (60, 220, 60), (90, 170, 255), (255, 220, 80)
 
 SOURCE_RADIUS_PX, STAR_RADIUS_PX, NAMED_RADIUS_PX = 5.0, 8.0, 10.0
 """Radii of the circles; those of stars lie around those of sources."""
+
+SMALLEST_RADIUS_PX = 4.0
+"""Radius of the circle round an object that is smaller, or of unknown size."""
 
 FONT_PX = 12
 
@@ -57,22 +60,31 @@ class Canvas:
             self._picture = shown.resize((width, height), Image.Resampling.BOX).convert("RGB")
         self._draw = ImageDraw.Draw(self._picture)
 
-    def circles(self, xy: Floats, *, radius_px: float, colour: tuple[int, int, int]) -> None:
-        """Draw circles round these pixels of the image; the first pixel is 1."""
-        for x, y in self._places(xy):
-            box = (x - radius_px, y - radius_px, x + radius_px, y + radius_px)
+    def circles(self, xy: Floats, *, radius_px: float | Floats, colour: tuple[int, int, int]) -> None:
+        """Draw circles round these pixels of the image; the first pixel is 1, the radius the picture's."""
+        for (x, y), radius in zip(self._places(xy), np.broadcast_to(radius_px, len(xy)), strict=True):
+            box = (x - radius, y - radius, x + radius, y + radius)
             self._draw.ellipse(box, outline=colour, width=1)
 
     def labels(self, xy: Floats, names: Iterable[str], *, colour: tuple[int, int, int]) -> None:
-        """Write names beside these pixels of the image, within the picture."""
+        """Write names beside these pixels of the image, within the picture; one on another is left out."""
         font = ImageFont.load_default(size=FONT_PX)
+        written: list[tuple[float, float, float]] = []
         for (x, y), name in zip(self._places(xy), names, strict=True):
             length = self._draw.textlength(name, font=font)
             left = x + NAMED_RADIUS_PX + 2.0
             if left + length > self._picture.width:
                 left = x - NAMED_RADIUS_PX - 2.0 - length
+            left = max(left, 0.0)
             top = min(max(y - FONT_PX / 2.0, 0.0), self._picture.height - FONT_PX - 2.0)
-            self._draw.text((max(left, 0.0), top), name, fill=colour, font=font)
+            if any(abs(top - t) < FONT_PX and left < r and s < left + length for s, r, t in written):
+                continue
+            written.append((left, left + length, top))
+            self._draw.text((left, top), name, fill=colour, font=font)
+
+    def shown_px(self, image_px: Floats) -> Floats:
+        """Return lengths in the picture of these lengths in the image."""
+        return image_px * self._scale
 
     def _places(self, xy: Floats) -> Floats:
         """Return where these pixels are drawn."""
@@ -123,22 +135,29 @@ def red_green(material: Material, *, full: bool = False) -> bytes:
 
 
 def annotated(material: Material, *, full: bool = False) -> bytes:
-    """Return the image with the names of its stars, JPEG."""
+    """Return the image with the names of its stars and objects, JPEG."""
     canvas, notes = Canvas(material, full=full), material.annotations
     xy = np.array([(note["pixelx"], note["pixely"]) for note in notes], dtype=np.float64).reshape(-1, 2)
-    canvas.circles(xy, radius_px=NAMED_RADIUS_PX, colour=GREEN)
-    canvas.labels(xy, [_readable(note["names"][-1]) for note in notes], colour=YELLOW)
+    stars = np.array([note["type"] == "bright" for note in notes], dtype=bool)
+    radii_px = canvas.shown_px(np.array([note["radius"] for note in notes], dtype=np.float64))
+    canvas.circles(xy[stars], radius_px=NAMED_RADIUS_PX, colour=GREEN)
+    canvas.circles(xy[~stars], radius_px=np.maximum(radii_px[~stars], SMALLEST_RADIUS_PX), colour=BLUE)
+    names = [_readable(note["names"]) for note in notes]
+    # The first name takes the room: Messier's objects have it, then stars.
+    order = sorted(range(len(notes)), key=lambda row: not names[row].startswith("M "))
+    canvas.labels(xy[order], [names[row] for row in order], colour=YELLOW)
     # Every pixel its own colour: thin lines would turn grey.
-    return canvas.written("JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return canvas.written("JPEG", quality=90, subsampling=0)
 
 
 def _sources(material: Material) -> Floats:
     return np.column_stack([material.field.x, material.field.y])
 
 
-def _readable(name: str) -> str:
-    """Return a name without its second, in letters every font has: Greek ones are spelled out."""
+def _readable(names: Iterable[str]) -> str:
+    """Return the best known name, in letters every font has: Greek ones are spelled out."""
+    short = next((name for name in names if name.startswith("M ")), None) or [*names][-1]
     return "".join(
         unicodedata.name(letter).rpartition(" ")[2].lower() if "\u0370" <= letter <= "\u03ff" else letter
-        for letter in name.partition(" / ")[0]
-    )
+        for letter in short.partition(" / ")[0]
+    ).replace("lamda", "lambda")

@@ -124,3 +124,28 @@ def test_list_that_claims_an_enormous_image_does_not_get_one(tmp_path: Path) -> 
 
 def narrow(drawn: Material) -> Material:
     return attrs.evolve(drawn, field=attrs.evolve(drawn.field, width_px=1))
+
+
+def noted(folder: Path, *notes: dict[str, Any]) -> Material:
+    return attrs.evolve(material(folder, png_bytes(BLACK)), annotations=list(notes))
+
+
+def note(kind: str, name: str, x: float, y: float, radius: float = 0.0) -> dict[str, Any]:
+    return {"type": kind, "names": [name], "pixelx": x, "pixely": y, "radius": radius}
+
+
+def yellow(picture: NDArray[np.int_]) -> NDArray[np.bool_]:
+    return np.asarray((picture[..., 0] > 150) & (picture[..., 2] < 140))
+
+
+def test_object_is_encircled_at_its_size(tmp_path: Path) -> None:
+    picture = pixels_of(annotated(noted(tmp_path, note("ngc", "NGC 7000", 300.0, 200.0, radius=90.0))))
+    rows, columns = np.nonzero(coloured(picture, 2))
+    assert (columns.max() - columns.min(), rows.max() - rows.min()) == pytest.approx((180, 180), abs=3)
+
+
+def test_names_do_not_cover_each_other(tmp_path: Path) -> None:
+    alone = yellow(pixels_of(annotated(noted(tmp_path, note("ngc", "M 42", 300.0, 200.0)))))
+    crowd = [note("bright", "Nair al Saif", 300.0 + step, 201.0) for step in range(5)]
+    together = yellow(pixels_of(annotated(noted(tmp_path, *crowd, note("ngc", "M 42", 300.0, 200.0)))))
+    assert alone.sum() == pytest.approx(together.sum(), rel=0.2)

@@ -36,6 +36,7 @@ def test_shipped_data_stay_small() -> None:
 def test_every_data_file_has_its_licence_beside_it() -> None:
     assert "BSD-2-Clause" in (shipped_dir() / "LICENSE-index-tycho2.txt").read_text(encoding="utf-8")
     assert "Olaf Frohn" in (shipped_dir() / "LICENSE-bright-stars.txt").read_text(encoding="utf-8")
+    assert "Mattia Verga" in (shipped_dir() / "LICENSE-deep-sky.txt").read_text(encoding="utf-8")
 
 
 def test_stars_of_an_index_file_are_those_of_the_sky() -> None:
