@@ -3,9 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
+from arrivals import ManualTime
+from both_clients import drivers, new_client
 
+from astrometry_client import ClientSession
 from astrometry_client.server.run import LocalServer
+
+__all__ = ["drivers", "new_client"]
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +28,20 @@ def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
     return home
+
+
+@pytest.fixture
+def passing() -> ManualTime:
+    """Give a clock that only sleeps move."""
+    return ManualTime(now=0.0)
+
+
+@pytest.fixture
+def session(passing: ManualTime) -> Iterator[ClientSession]:
+    """Give a session that takes its time from it."""
+    with ClientSession() as session:
+        session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
+        yield session
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from pathlib import Path
 import attrs
 import pytest
 from arrivals import ManualTime
+from both_clients import NewClient
 from faulty_server import Answer, Arrival, Fault, answer_json
 from small_nova import FIRST_JOB, SmallNova, ra_of
 
@@ -79,10 +80,11 @@ def passing() -> ManualTime:
 
 
 @pytest.fixture
-def client(server: SmallNova, passing: ManualTime) -> Iterator[Client]:
+def client(server: SmallNova, passing: ManualTime, new_client: NewClient) -> Iterator[Client]:
     with ClientSession(timeout=5, write_timeout=5, max_retries=0) as session:
         session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
-        yield Client("key", base_url=server.url, client_session=session)
+        with new_client("key", base_url=server.url, client_session=session) as client:
+            yield client
 
 
 @pytest.fixture
@@ -424,9 +426,9 @@ def test_ledger_that_cannot_be_written_ends_the_batch_before_an_upload(
 
 
 @pytest.mark.parametrize("arguments", [{"max_unfinished": 0}, {"timeout_s": 0}])
-def test_bad_argument_is_refused_at_once(client: Client, arguments: dict[str, int]) -> None:
+def test_bad_argument_is_refused(client: Client, arguments: dict[str, int]) -> None:
     with pytest.raises(InputError, match=next(iter(arguments))):
-        client.solve_many([], **arguments)  # type: ignore[arg-type]
+        list(client.solve_many([], **arguments))  # type: ignore[arg-type]
 
 
 def test_server_on_this_machine_leaves_nothing_in_the_users_ledger(
@@ -438,11 +440,11 @@ def test_server_on_this_machine_leaves_nothing_in_the_users_ledger(
 
 
 def test_dry_run_writes_nothing_into_the_ledger(
-    monkeypatch: pytest.MonkeyPatch, ledger: Ledger, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, new_client: NewClient, ledger: Ledger, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("DRY_RUN_ENABLED", "1")
-    dry = Client(base_url="https://nova.example")
-    results = list(dry.solve_many(images(tmp_path, b"a", b"b"), ledger=ledger))
+    with new_client(base_url="https://nova.example") as dry:
+        results = list(dry.solve_many(images(tmp_path, b"a", b"b"), ledger=ledger))
     assert all(result.solved for result in results)
     assert list(ledger.entries()) == []
 
@@ -477,7 +479,7 @@ class FailingNova(SmallNova):
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])
 def test_bad_day_of_the_server_harms_no_image(
-    ledger: Ledger, passing: ManualTime, tmp_path: Path, seed: int
+    new_client: NewClient, ledger: Ledger, passing: ManualTime, tmp_path: Path, seed: int
 ) -> None:
     paths = images(tmp_path, *(b"dark" * (number % 10 == 0) + b"%d" % number for number in range(40)))
     with FailingNova(seed) as server, ClientSession(timeout=5, write_timeout=5) as session:
@@ -487,8 +489,8 @@ def test_bad_day_of_the_server_harms_no_image(
             sleep=passing.sleep,
             clock=passing.clock,
         )
-        client = Client("key", base_url=server.url, client_session=session)
-        results = list(client.solve_many(paths, ledger=ledger, timeout_s=1e6))
+        with new_client("key", base_url=server.url, client_session=session) as client:
+            results = list(client.solve_many(paths, ledger=ledger, timeout_s=1e6))
         assert sorted(result.path for result in results) == sorted(paths)
         for result in results:
             check(result)
@@ -666,8 +668,13 @@ def test_server_in_trouble_is_waited_for(
     assert refused == 40
 
 
-def test_server_that_cannot_be_reached_ends_the_batch(client: Client, ledger: Ledger, tmp_path: Path) -> None:
+def test_server_that_cannot_be_reached_ends_the_batch(
+    client: Client, new_client: NewClient, ledger: Ledger, tmp_path: Path
+) -> None:
     paths = images(tmp_path, b"a", b"b")
-    lost = Client("key", base_url="http://127.0.0.1:9", client_session=client.session.client_session)
-    with pytest.raises(Unreachable):
+    session = client.session.client_session
+    with (
+        new_client("key", base_url="http://127.0.0.1:9", client_session=session) as lost,
+        pytest.raises(Unreachable),
+    ):
         list(lost.solve_many(paths, ledger=ledger))

@@ -1,6 +1,7 @@
 """The client against a real server with a real solver."""
 
 import tarfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import sky
 from astropy.io import fits
+from both_clients import NewClient
 
 from astrometry_client import flow
 from astrometry_client.client import Client
@@ -36,8 +38,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(nova: LocalServer) -> Client:
-    return Client(nova.api_key, base_url=nova.url)
+def client(nova: LocalServer, new_client: NewClient) -> Iterator[Client]:
+    with new_client(nova.api_key, base_url=nova.url) as client:
+        yield client
 
 
 def test_solution_agrees_with_the_truth(client: Client, image: Path) -> None:
@@ -66,8 +69,8 @@ def test_annotations_name_the_bright_stars_in_their_places(client: Client, image
     assert (alnilam.x_px, alnilam.y_px) == pytest.approx(tuple(place), abs=12)
 
 
-def test_threads_share_a_client_and_an_image_is_uploaded_once(client: Client, image: Path) -> None:
-    with ThreadPoolExecutor(4) as pool:
+def test_threads_share_a_client_and_an_image_is_uploaded_once(nova: LocalServer, image: Path) -> None:
+    with Client(nova.api_key, base_url=nova.url) as client, ThreadPoolExecutor(4) as pool:
         solutions = list(pool.map(client.solve, [image] * 4))
     assert len({solution.submission_id for solution in solutions}) == 1
     again = client.solve(image, force=True)

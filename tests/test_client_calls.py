@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from both_clients import NewClient
 from faulty_server import Answer, Arrival, answer_json
 from small_nova import FIRST_JOB, SmallNova, ra_of
 
@@ -21,8 +22,9 @@ def server() -> Iterator[SmallNova]:
 
 
 @pytest.fixture
-def client(server: SmallNova) -> Client:
-    return Client("key", base_url=server.url)
+def client(server: SmallNova, new_client: NewClient) -> Iterator[Client]:
+    with new_client("key", base_url=server.url) as client:
+        yield client
 
 
 def images(folder: Path, *contents: bytes) -> list[Path]:
@@ -170,22 +172,28 @@ def test_session_brought_along_stays_open(server: SmallNova) -> None:
         assert len({arrival.connection for arrival in server.arrivals}) == 1
 
 
-def test_whole_pipeline_runs_dry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_whole_pipeline_runs_dry(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, new_client: NewClient
+) -> None:
     monkeypatch.setenv("DRY_RUN_ENABLED", "1")
-    client = Client(base_url="https://nova.example")
-    paths = images(tmp_path, b"a", b"b")
-    assert client.solve(paths[0]).wcs().has_celestial
-    for job, name in client.upload_files_gen(paths):
-        assert isinstance(job, Job)
-        assert (job.success(), name in paths) == (True, True)
-        assert job.annotated_display()
-        assert job.download("corr_file", tmp_path / "corr.fits").exists()
-    assert client.solve_url("https://example.org/a.png").job_id
-    assert client.my_jobs() == client.jobs_by_tag("a") == ()
+    with new_client(base_url="https://nova.example") as client:
+        paths = images(tmp_path, b"a", b"b")
+        assert client.solve(paths[0]).wcs().has_celestial
+        for job, name in client.upload_files_gen(paths):
+            assert isinstance(job, Job)
+            assert (job.success(), name in paths) == (True, True)
+            assert job.annotated_display()
+            assert job.download("corr_file", tmp_path / "corr.fits").exists()
+        assert client.solve_url("https://example.org/a.png").job_id
+        assert client.my_jobs() == client.jobs_by_tag("a") == ()
 
 
-def test_unreachable_server_is_told(tmp_path: Path) -> None:
+def test_unreachable_server_is_told(tmp_path: Path, new_client: NewClient) -> None:
     with SmallNova() as server:
-        client = Client("key", base_url=server.url, client_session=ClientSession(max_retries=0))
-    with pytest.raises(Unreachable):
+        url = server.url
+    with (
+        ClientSession(max_retries=0) as session,
+        new_client("key", base_url=url, client_session=session) as client,
+        pytest.raises(Unreachable),
+    ):
         client.solve(images(tmp_path, b"a")[0])

@@ -6,24 +6,13 @@ from typing import Any
 import attrs
 import pytest
 from arrivals import ManualTime
+from both_clients import SyncDrivers
 from faulty_server import FaultyServer, answer_json
 
 from astrometry_client import ClientSession, flow
-from astrometry_client.driver import drive, pace_of
+from astrometry_client.driver import pace_of
 from astrometry_client.errors import NotFound
 from astrometry_client.request import Request
-
-
-@pytest.fixture
-def passing() -> ManualTime:
-    return ManualTime()
-
-
-@pytest.fixture
-def session(passing: ManualTime) -> Iterator[ClientSession]:
-    with ClientSession() as session:
-        session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
-        yield session
 
 
 @pytest.fixture
@@ -32,7 +21,9 @@ def server() -> Iterator[FaultyServer]:
         yield running
 
 
-def test_values_and_passed_time_are_sent_back(server: FaultyServer, session: ClientSession) -> None:
+def test_values_and_passed_time_are_sent_back(
+    drivers: type[SyncDrivers], server: FaultyServer, session: ClientSession
+) -> None:
     server.default = answer_json({"status": "solving"})
 
     def steps() -> flow.Steps[Any]:
@@ -40,10 +31,12 @@ def test_values_and_passed_time_are_sent_back(server: FaultyServer, session: Cli
         first = yield flow.Wait(5, "solving")
         return document, first, (yield flow.Wait(2, "solving"))
 
-    assert drive(steps(), session) == ({"status": "solving"}, 5, 7)
+    assert drivers.drive(steps(), session) == ({"status": "solving"}, 5, 7)
 
 
-def test_errors_are_thrown_in_and_may_be_dealt_with(server: FaultyServer, session: ClientSession) -> None:
+def test_errors_are_thrown_in_and_may_be_dealt_with(
+    drivers: type[SyncDrivers], server: FaultyServer, session: ClientSession
+) -> None:
     server.default = attrs.evolve(server.default, status=404)
 
     def steps() -> flow.Steps[str]:
@@ -55,18 +48,18 @@ def test_errors_are_thrown_in_and_may_be_dealt_with(server: FaultyServer, sessio
         return "found"
 
     stages: list[str] = []
-    assert drive(steps(), session, on_step=lambda effect: stages.append(effect.stage)) == "followed"
+    assert drivers.drive(steps(), session, on_step=lambda effect: stages.append(effect.stage)) == "followed"
     assert stages == ["solving", "queued"]
 
 
 def test_dry_run_waits_for_nothing(
-    session: ClientSession, passing: ManualTime, monkeypatch: pytest.MonkeyPatch
+    drivers: type[SyncDrivers], session: ClientSession, passing: ManualTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def steps() -> flow.Steps[float]:
         return (yield flow.Wait(100, "queued"))
 
     monkeypatch.setenv("DRY_RUN_ENABLED", "1")
-    assert drive(steps(), session) == 0
+    assert drivers.drive(steps(), session) == 0
     assert passing.slept == []
 
 

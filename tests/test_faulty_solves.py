@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 from arrivals import ManualTime
+from both_clients import NewClient
 from faulty_server import Answer, Arrival, Fault
 from small_nova import SmallNova, ra_of
 
@@ -48,7 +49,7 @@ def server() -> Iterator[FailingNova]:
 
 
 @pytest.fixture
-def client(server: FailingNova) -> Iterator[Client]:
+def client(server: FailingNova, new_client: NewClient) -> Iterator[Client]:
     passing = ManualTime()
     with ClientSession(timeout=0.15, write_timeout=0.5) as session:
         # Three of five requests fail here, so that five repeats would be too few.
@@ -56,7 +57,8 @@ def client(server: FailingNova) -> Iterator[Client]:
         session.retrying = attrs.evolve(
             session.retrying, policy=patient, sleep=passing.sleep, clock=passing.clock
         )
-        yield Client("key", base_url=server.url, client_session=session)
+        with new_client("key", base_url=server.url, client_session=session) as client:
+            yield client
 
 
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.soak)])

@@ -4,29 +4,16 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import attrs
 import pytest
 from arrivals import ManualTime
+from both_clients import SyncDrivers
 from faulty_server import Answer, Arrival, Fault, FaultyServer, answer_json
 
 from astrometry_client import ClientSession, flow
 from astrometry_client.course import Course
 from astrometry_client.errors import InputError, NotFound
 from astrometry_client.request import Request
-from astrometry_client.scheduler import drive_many
 from astrometry_client.session.interrupting import Interrupted
-
-
-@pytest.fixture
-def passing() -> ManualTime:
-    return ManualTime(now=0.0)
-
-
-@pytest.fixture
-def session(passing: ManualTime) -> Iterator[ClientSession]:
-    with ClientSession() as session:
-        session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
-        yield session
 
 
 @pytest.fixture
@@ -50,9 +37,11 @@ def asks(server: FaultyServer, path: str, stage: flow.Stage) -> flow.Steps[Any]:
     return (yield flow.Make(Request(f"{server.url}/api/{path}"), stage))
 
 
-def test_flows_end_in_the_order_of_their_waits(session: ClientSession, passing: ManualTime) -> None:
+def test_flows_end_in_the_order_of_their_waits(
+    drivers: type[SyncDrivers], session: ClientSession, passing: ManualTime
+) -> None:
     flows = [("late", waits(5, 5)), ("none", waits()), ("early", waits(3)), ("later", waits(11))]
-    assert list(drive_many(course(flows, most=4), session)) == [
+    assert list(drivers.drive_many(course(flows, most=4), session)) == [
         ("none", 0.0),
         ("early", 3.0),
         ("late", 10.0),
@@ -61,7 +50,7 @@ def test_flows_end_in_the_order_of_their_waits(session: ClientSession, passing: 
     assert passing.slept == [3, 2, 5, 1]
 
 
-def test_no_more_are_in_work_than_allowed(session: ClientSession) -> None:
+def test_no_more_are_in_work_than_allowed(drivers: type[SyncDrivers], session: ClientSession) -> None:
     begun: list[int] = []
 
     def flows() -> Iterator[tuple[int, flow.Steps[float]]]:
@@ -69,13 +58,15 @@ def test_no_more_are_in_work_than_allowed(session: ClientSession) -> None:
             begun.append(number)
             yield number, waits(1)
 
-    ended = drive_many(course(flows(), most=2), session)
+    ended = drivers.drive_many(course(flows(), most=2), session)
     assert next(ended) == (0, 1.0)
     assert begun == [0, 1]
     assert [name for name, _ in ended] == [1, 2, 3, 4, 5]
 
 
-def test_error_ends_its_own_flow_only(server: FaultyServer, session: ClientSession) -> None:
+def test_error_ends_its_own_flow_only(
+    drivers: type[SyncDrivers], server: FaultyServer, session: ClientSession
+) -> None:
     server.default = Answer(status=404)
 
     def bad() -> flow.Steps[None]:
@@ -83,11 +74,13 @@ def test_error_ends_its_own_flow_only(server: FaultyServer, session: ClientSessi
         yield
 
     flows = [("bad", bad()), ("lost", asks(server, "jobs/1", "solving")), ("well", waits(1))]
-    ends = dict(drive_many(course(flows, most=3), session))
+    ends = dict(drivers.drive_many(course(flows, most=3), session))
     assert (type(ends["bad"]), type(ends["lost"]), ends["well"]) == (InputError, NotFound, 1.0)
 
 
-def test_upload_that_takes_long_holds_up_nobody(server: FaultyServer, session: ClientSession) -> None:
+def test_upload_that_takes_long_holds_up_nobody(
+    drivers: type[SyncDrivers], server: FaultyServer, session: ClientSession
+) -> None:
     others_ended = threading.Event()
 
     def answer(arrival: Arrival) -> Answer:
@@ -97,20 +90,28 @@ def test_upload_that_takes_long_holds_up_nobody(server: FaultyServer, session: C
 
     server.responder = answer
     flows = [("big", asks(server, "upload", "uploading")), ("small", asks(server, "jobs/1", "solving"))]
-    ended = drive_many(course(flows, most=2), session)
+    ended = drivers.drive_many(course(flows, most=2), session)
     assert next(ended)[0] == "small"
     others_ended.set()
     assert next(ended)[0] == "big"
 
 
-def test_steps_are_told_with_the_name_of_their_flow(session: ClientSession) -> None:
+def test_steps_are_told_with_the_name_of_their_flow(
+    drivers: type[SyncDrivers], session: ClientSession
+) -> None:
     told: list[tuple[str, flow.Step]] = []
     flows = [("a", waits(1)), ("b", waits(2))]
-    list(drive_many(course(flows, most=2, on_step=lambda name, effect: told.append((name, effect))), session))
+    list(
+        drivers.drive_many(
+            course(flows, most=2, on_step=lambda name, effect: told.append((name, effect))), session
+        )
+    )
     assert told == [("a", flow.Wait(1, "solving")), ("b", flow.Wait(2, "solving"))]
 
 
-def test_who_stops_listening_closes_what_is_in_work(session: ClientSession) -> None:
+def test_who_stops_listening_closes_what_is_in_work(
+    drivers: type[SyncDrivers], session: ClientSession
+) -> None:
     closed: list[str] = []
 
     def steps() -> flow.Steps[None]:
@@ -119,7 +120,9 @@ def test_who_stops_listening_closes_what_is_in_work(session: ClientSession) -> N
         finally:
             closed.append("closed")
 
-    ended = drive_many(course([("first", waits()), ("rest", steps()), ("second", waits(1))], most=3), session)
+    ended = drivers.drive_many(
+        course([("first", waits()), ("rest", steps()), ("second", waits(1))], most=3), session
+    )
     assert next(ended)[0] == "first"
     assert next(ended)[0] == "second"
     ended.close()  # type: ignore[attr-defined]
@@ -127,7 +130,7 @@ def test_who_stops_listening_closes_what_is_in_work(session: ClientSession) -> N
 
 
 def test_who_stops_listening_does_not_wait_for_a_silent_server(
-    server: FaultyServer, session: ClientSession
+    drivers: type[SyncDrivers], server: FaultyServer, session: ClientSession
 ) -> None:
     asked = threading.Event()
     errors: list[Exception] = []
@@ -151,7 +154,7 @@ def test_who_stops_listening_does_not_wait_for_a_silent_server(
         return (yield flow.Local(lambda: asked.wait(20)))
 
     server.responder = answer
-    ended = drive_many(course([("silent", silent()), ("ends", ends())], most=2), session)
+    ended = drivers.drive_many(course([("silent", silent()), ("ends", ends())], most=2), session)
     assert next(ended) == ("ends", True)
     ended.close()
     assert [type(error) for error in errors] == [Interrupted]

@@ -131,9 +131,9 @@ class Operation:
         Interrupted
             It was given up.
         """
-        if self._sleep is not None:
+        if self._sleep is not None and seconds > 0:
             await self._sleep(seconds)
-        elif not self.given_up:
+        elif seconds > 0 and not self.given_up:
             loop = asyncio.get_running_loop()
             # A timer costs a tenth of a task that waits with a time-out.
             timer = loop.call_later(seconds, self._woken.set)
