@@ -34,7 +34,7 @@ def make_hints(options: dict[str, Any], *, width_px: int) -> Hints:
         known["downsample_factor"] = max(1.0, options["downsample_factor"])
     if options.get("positional_error"):
         known["positional_error_px"] = _finite(options, "positional_error")
-    for name in ("tweak_order", "crpix_center"):
+    for name in ("tweak_order", "crpix_center", "invert"):
         if name in options:
             known[name] = options[name]
     return Hints(**known)

@@ -11,7 +11,6 @@ _FLOATS = (
 )
 _COUNTS = ("downsample_factor", "tweak_order", "parity", "image_width", "image_height")
 _FLAGS = ("crpix_center", "use_sextractor", "invert")
-_WORDS = ("scale_units", "scale_type", "publicly_visible", "allow_commercial_use", "allow_modifications")
 
 ZEROS_DROPPED = ("center_ra", "center_dec", "scale_lower")
 """Options nova takes for missing when they are 0."""
@@ -25,8 +24,17 @@ LISTED = "listed"
 URL = "url"
 """Option of our own: where the file of a URL upload is to be fetched."""
 
+ENGINE = "engine"
+"""Option of our own: the engine that is to solve. nova passes over it, as over all it does not know."""
+
 LARGEST_COUNT = 2**31 - 1
 """nova's database takes no larger integers."""
+
+
+_WORDS = (
+    *("scale_units", "scale_type", "publicly_visible", "allow_commercial_use", "allow_modifications"),
+    ENGINE,
+)
 
 
 def read_options(document: dict[str, Any], *, strict_nova: bool) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .engine.source_lists import field_of
 from .files import FileStore
 from .hints import HintsError, make_hints
 from .material import Material
-from .options import LISTED
+from .options import ENGINE, LISTED
 from .products import PRODUCTS
 from .queue import FoundImage, MakeTask, ReadTask, SolveTask
 from .settings import ServerSettings
@@ -30,11 +31,18 @@ LONGEST_MESSAGE = 252
 
 @attrs.frozen
 class Solving:
-    """What a worker needs: an engine, and the files of the server."""
+    """What a worker needs: an engine, and the files of the server.
+
+    Parameters
+    ----------
+    others
+        Engines an upload may ask for by name.
+    """
 
     engine: Engine
     files: FileStore
     settings: ServerSettings
+    others: Mapping[str, Engine] = attrs.field(factory=dict)
 
     def read(self, task: ReadTask) -> Json:
         """Return the images found in a submission, or why there are none."""
@@ -53,7 +61,9 @@ class Solving:
         except HintsError as error:
             return {"reason": str(error)}
         try:
-            match = self.engine.solve(field, attrs.evolve(hints, time_limit_s=self.settings.solve_timeout_s))
+            match = self._engine(task.options).solve(
+                field, attrs.evolve(hints, time_limit_s=self.settings.solve_timeout_s)
+            )
         except MemoryError:
             return {"reason": self._no_memory()}
         if match is None:
@@ -89,7 +99,15 @@ class Solving:
     def _no_memory(self) -> str:
         return f"more memory is needed than a worker may have ({self.settings.memory_bytes >> 20} MiB)"
 
+    def _engine(self, options: Json) -> Engine:
+        engines = {**self.others, self.engine.name: self.engine}
+        name = options.get(ENGINE, self.engine.name)
+        if name not in engines:
+            raise ImageError(f"engine {name} is not installed here; choose one of: {', '.join(engines)}")
+        return engines[name]
+
     def _images(self, task: ReadTask) -> list[FoundImage]:
+        self._engine(task.options)
         if task.sha1 is None:
             raise ImageError('no file came with the upload: it belongs into the form as "file"')
         path = self.files.path(task.sha1)
@@ -124,7 +142,8 @@ class Solving:
 
 
 def _reading_hints(options: Json) -> Hints:
-    return Hints(downsample_factor=max(1.0, options.get("downsample_factor", 1.0)))
+    factor = max(1.0, options.get("downsample_factor", 1.0))
+    return Hints(downsample_factor=factor, invert=options.get("invert", False))
 
 
 def _listed_field(path: Path, options: Json) -> Field:

@@ -22,6 +22,7 @@ from .files import FileStore
 from .settings import ServerSettings
 
 if TYPE_CHECKING:
+    from .engine import Engine
     from .solving import Solving
 
 Work = tuple[Callable[[dict[str, Any]], dict[str, Any]], dict[str, Any]]
@@ -56,8 +57,8 @@ def private_output() -> BinaryIO:
     return output
 
 
-def load_engine(settings: ServerSettings) -> Any:
-    """Return the engine named in the settings: one of ours, or `module:function`.
+def load_engine(settings: ServerSettings) -> tuple["Engine", dict[str, "Engine"]]:
+    """Return the engine named in the settings, one of ours or `module:function`; and all of ours.
 
     Raises
     ------
@@ -66,23 +67,24 @@ def load_engine(settings: ServerSettings) -> Any:
     """
     from .engine import engines
 
+    installed = engines(settings.index_dirs)
     module, colon, function = (settings.engine or "").partition(":")
     if colon:
-        return getattr(importlib.import_module(module), function)(settings.index_dirs)
-    installed = engines(settings.index_dirs)
+        return getattr(importlib.import_module(module), function)(settings.index_dirs), installed
     name = settings.engine or next(iter(installed), "sep")
     if name not in installed:
         there = ", ".join(installed) or "none"
         raise InputError(f"engine {name!r} is not installed; choose one of: {there}")
-    return installed[name]
+    return installed[name], installed
 
 
 def ready_to_solve(settings: ServerSettings) -> Work:
     """Return what reads, solves and makes files."""
     from .solving import Solving
 
-    solving = Solving(load_engine(settings), FileStore(settings.files_dir), settings)
-    return lambda task: solve(solving, task), {"ready": solving.engine.name}
+    engine, others = load_engine(settings)
+    solving = Solving(engine, FileStore(settings.files_dir), settings, others)
+    return lambda task: solve(solving, task), {"ready": engine.name}
 
 
 def solve(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ NONSENSE = {
     "path outside": b"GET /../../../etc/passwd HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     "bad escapes": b"GET /api/%ff%fe%00%zz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
     "whole address": b"GET http://other/api/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
-    "upgrade": b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: upgrade,close\r\n\r\n",
+    "upgrade": b"GET / HTTP/1.1\r\nHost: [::1]\r\nUpgrade: websocket\r\nConnection: upgrade,close\r\n\r\n",
     "strange method": b"B\xc3\xa4H / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no boundary": POST + b"Content-Type: multipart/form-data\r\nContent-Length: 4\r\n\r\nabcd",
     "empty boundary": POST + b"Content-Type: multipart/form-data; boundary=\r\nContent-Length: 4\r\n\r\nabcd",

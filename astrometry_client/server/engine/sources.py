@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import attrs
 import numpy as np
 import sep
 from numpy.typing import NDArray
@@ -40,9 +41,12 @@ def read_field(path: Path, hints: Hints) -> Field:
     """
     data = unpack(path)
     listed = parse_list(data)
-    return listed or find_sources(
-        read_pixels(data, name=path.name), downsample_factor=hints.downsample_factor
-    )
+    if listed is not None:
+        return listed
+    image = read_pixels(data, name=path.name)
+    if hints.invert:
+        image = attrs.evolve(image, values=-image.values)
+    return find_sources(image, downsample_factor=hints.downsample_factor)
 
 
 def find_sources(image: Pixelmap, *, downsample_factor: float = 1.0) -> Field:

@@ -41,6 +41,8 @@ class Hints:
         Put the reference pixel at the centre of the image.
     positional_error_px
         How far a source may lie from its star while a match is sought, pixels.
+    invert
+        The image is a negative: dark stars on a bright sky.
     time_limit_s
         CPU seconds the search for a match may take. Rendered fields of 6° to 45° took at most 5.
     """
@@ -55,6 +57,7 @@ class Hints:
     tweak_order: int = 3
     crpix_center: bool = False
     positional_error_px: float = 1.0
+    invert: bool = False
     time_limit_s: float = 30.0
 
     def search_circle(self, *, diagonal_px: float) -> tuple[float, float, float] | None:
