@@ -25,6 +25,9 @@ Floats = NDArray[np.float64]
 FULL_WELL = 60000.0
 """Electrons at which a pixel saturates."""
 
+MOST_STARS = 20_000
+"""Brightest stars drawn of those in reach; fainter ones are lost in the noise."""
+
 
 @attrs.frozen(kw_only=True)
 class View:
@@ -150,6 +153,8 @@ def stars_in(view: View, folders: Iterable[Path]) -> tuple[Floats, Floats]:
         centre=centre,
         radius_deg=min(0.9 * view.width_deg, 70.0),
     )
+    brightest = np.argsort(mags)[:MOST_STARS]
+    degrees, mags = degrees[brightest], mags[brightest]
     bright, bright_mags = bright_stars()
     apart = to_vectors(bright) @ to_vectors(degrees).T
     missing = apart.max(axis=1) < math.cos(math.radians(30.0 / 3600.0))

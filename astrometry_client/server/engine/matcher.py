@@ -1,6 +1,7 @@
 """Match lists of sources against index files, in a process of its own.
 
-Run as a script, never imported: one JSON request on standard input, one JSON reply on standard output.
+Run as a script, never imported: one JSON request on standard input, one JSON line for each pass on standard
+output.
 The package `astrometry` it stands on is licensed under the GPL; this process is the only one that loads it.
 It ends with its parent (standard input closes; on Linux the kernel sees to it) and after its CPU time.
 """
@@ -13,6 +14,8 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,45 +35,47 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def search(request: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the matches found, most certain first: log-odds, index file and the plain TAN header."""
+def search(request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """Yield the matches of each pass, most certain first: log-odds, index file and the plain TAN header."""
     import astrometry
 
-    found: list[float] = []
-
     def enough(logodds: list[float]) -> astrometry.Action:
-        found.extend(logodds)
         certain = max(logodds, default=-math.inf) > request["certain_logodds"]
         return astrometry.Action.STOP if certain else astrometry.Action.CONTINUE
 
     scale, position = request["scale_arcsec"], request["position"]
-    depth = request["batch"]
-    parameters = astrometry.SolutionParameters(
-        sip_order=0,
-        tune_up_logodds_threshold=None,
-        positional_noise_pixels=request["positional_error_px"],
-        parity=astrometry.Parity(request["parity"]),
-        output_logodds_threshold=request["least_logodds"],
-        slices_generator=lambda count: [
-            (start, min(start + depth, count)) for start in range(0, count, depth)
-        ],
-        logodds_callback=enough,
-    )
     with astrometry.Solver([Path(path) for path in request["index_files"]]) as solver:
-        solution = solver.solve(
-            stars=request["stars"],
-            size_hint=astrometry.SizeHint(*scale),
-            position_hint=astrometry.PositionHint(*position) if position else None,
-            solution_parameters=parameters,
-        )
-    return [
-        {
-            "logodds": match.logodds,
-            "index": str(match.index_path),
-            "wcs": {key: value for key, (value, _) in match.wcs_fields.items()},
-        }
-        for match in solution.matches
-    ]
+        for tolerance, depths in request["passes"]:
+            parameters = astrometry.SolutionParameters(
+                sip_order=0,
+                tune_up_logodds_threshold=None,
+                positional_noise_pixels=request["positional_error_px"],
+                code_tolerance_l2_distance=tolerance,
+                parity=astrometry.Parity(request["parity"]),
+                output_logodds_threshold=request["least_logodds"],
+                slices_generator=partial(slices, depths),
+                logodds_callback=enough,
+            )
+            solution = solver.solve(
+                stars=request["stars"],
+                size_hint=astrometry.SizeHint(*scale),
+                position_hint=astrometry.PositionHint(*position) if position else None,
+                solution_parameters=parameters,
+            )
+            yield [
+                {
+                    "logodds": match.logodds,
+                    "index": str(match.index_path),
+                    "wcs": {key: value for key, (value, _) in match.wcs_fields.items()},
+                }
+                for match in solution.matches
+            ]
+
+
+def slices(depths: list[int], count: int) -> list[tuple[int, int]]:
+    """Return the ranges of sources that are added in turn, of so many in all."""
+    ends = sorted({min(depth, count) for depth in depths})
+    return list(zip([0, *ends], ends, strict=False))
 
 
 def main() -> None:
@@ -79,9 +84,8 @@ def main() -> None:
     limit = max(1, math.ceil(request["time_limit_s"]))
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     end_with_parent()
-    reply = search(request)
-    sys.stdout.write(json.dumps(reply))
-    sys.stdout.flush()
+    for matches in search(request):
+        print(json.dumps(matches), flush=True)  # noqa: T201  the caller reads it
     os._exit(0)
 
 
