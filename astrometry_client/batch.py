@@ -21,7 +21,7 @@ from astrometry_client.errors import (
 from astrometry_client.ledger import Holder, Key, Ledger, State
 from astrometry_client.login import Session
 from astrometry_client.models import Settings, Solution
-from astrometry_client.recorded import End, RecordedSolves, key_of
+from astrometry_client.recorded import End, RecordedSolves, forecast_of, key_of
 from astrometry_client.uploads import FileUpload, single
 
 __all__ = ["Batch", "BatchProgress", "BatchResult"]
@@ -129,6 +129,7 @@ class Batch:
                 login=self.login,
                 holder=holder,
                 polling=self.polling,
+                forecast=forecast_of(self.login, self.ledger, self.polling),
                 redo=self.redo,
                 newest=2 * self.max_unfinished,
             ),

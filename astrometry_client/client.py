@@ -17,7 +17,7 @@ from astrometry_client.ledger import Ledger, State
 from astrometry_client.login import Session
 from astrometry_client.lookups import Lookups
 from astrometry_client.models import Settings, Solution
-from astrometry_client.recorded import RecordedSolves, redo_states
+from astrometry_client.recorded import RecordedSolves, forecast_of, redo_states
 from astrometry_client.scheduler import drive_many
 from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled, is_loopback
 from astrometry_client.submission import Submission
@@ -374,9 +374,13 @@ class Client(Lookups):
         self, upload: FileUpload | SourcesUpload, redo: Collection[State], timeout_s: float | None
     ) -> Iterator[flow.Steps[Solution]]:
         """Give the way of an image, which is in hand until the end of the block."""
-        with self._recording().holder() as holder:
+        ledger = self._recording()
+        with ledger.holder() as holder:
             pace = pace_of(self.base_url, timeout_s=timeout_s)
-            solves = RecordedSolves(login=self.session, holder=holder, polling=pace, redo=redo)
+            forecast = forecast_of(self.session, ledger, pace)
+            solves = RecordedSolves(
+                login=self.session, holder=holder, polling=pace, forecast=forecast, redo=redo
+            )
             yield solves.solution(upload)
 
     @contextmanager

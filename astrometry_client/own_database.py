@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +42,8 @@ class Kind:
         Of the tables.
     tables
         Statements that make them, if they are not there.
+    upgrades
+        Statements that make of the tables of a version those of the next one.
     durable
         Whether a step must be on the disk when it returns; otherwise a power cut may undo the last ones.
     """
@@ -50,6 +52,7 @@ class Kind:
     version: int
     tables: str
     durable: bool = False
+    upgrades: Mapping[int, str] = attrs.field(factory=dict)
 
 
 class OwnDatabase:
@@ -198,10 +201,16 @@ def _prepare(connection: sqlite3.Connection, kind: Kind) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if kind.durable else 'NORMAL'}")
     if version < kind.version:
-        connection.executescript(
-            f"BEGIN IMMEDIATE; {kind.tables} PRAGMA application_id = {kind.application_id};"
-            f"PRAGMA user_version = {kind.version}; COMMIT;"
-        )
+        # Whoever opens it at the same time waits, and finds it done.
+        with transaction(connection):
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            steps = (
+                [kind.upgrades.get(older, "") for older in range(version, kind.version)] if version else []
+            )
+            for statement in "".join([*steps, kind.tables]).split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {kind.application_id}")
+            connection.execute(f"PRAGMA user_version = {kind.version}")
 
 
 def _start_anew_in_child() -> None:

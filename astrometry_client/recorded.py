@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection
+from contextlib import closing
 from functools import partial
 from typing import Final, Self
 
@@ -18,16 +19,16 @@ from astrometry_client.errors import (
     SolveTimeout,
     Unreachable,
 )
-from astrometry_client.ledger import Claim, Entry, Holder, Key, LeaseLostError, State
+from astrometry_client.ledger import Claim, Entry, Holder, Key, LeaseLostError, Ledger, State
 from astrometry_client.ledger.values import VERDICTS
 from astrometry_client.login import Session
 from astrometry_client.models import Solution, UploadReceipt
 from astrometry_client.request import PostRequest, Request
-from astrometry_client.session import ClientSession
+from astrometry_client.session import ClientSession, get_local_session
 from astrometry_client.session.interrupting import Interrupted
 from astrometry_client.uploads import Upload
 
-__all__ = ["End", "RecordedSolves", "key_of", "redo_states"]
+__all__ = ["End", "RecordedSolves", "forecast_of", "key_of", "redo_states"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,18 @@ def key_of(upload: Upload) -> Key:
     return Key.of_content(upload.content_sha256(), upload.settings, server=upload.session.base_url)
 
 
+def forecast_of(login: Session, ledger: Ledger, polling: flow.Polling) -> flow.Forecast:
+    """Return when looks at a server are worth it, by what the ledger knows of its solve times.
+
+    Raises
+    ------
+    LedgerError
+        The ledger cannot be read.
+    """
+    clock = (login.client_session or get_local_session()).retrying.clock
+    return flow.Forecast(polling, known_s=ledger.solve_times_s(login.base_url), clock=clock)
+
+
 @attrs.define(kw_only=True, eq=False)
 class RecordedSolves:
     """Solves images with one login and one ledger.
@@ -86,6 +99,8 @@ class RecordedSolves:
         Takes the images in hand.
     redo
         See `redo_states`.
+    forecast
+        When looks are worth it, shared by all images of a batch; see `forecast_of`.
     newest
         So many jobs of the user are looked through for an upload whose reply got lost.
     """
@@ -93,6 +108,7 @@ class RecordedSolves:
     login: Session
     holder: Holder
     polling: flow.Polling
+    forecast: flow.Forecast
     redo: Collection[State] = ()
     newest: int = 2 * DEFAULTS.max_unfinished
     _filenames: dict[int, str | None] = attrs.field(factory=dict, init=False)
@@ -114,14 +130,16 @@ class RecordedSolves:
             claim = yield from self.claim(upload, key, label=label)
             if not claim.granted:
                 return End.known(claim.entry, upload.name)
+            looks = flow.ForeseenLooks(self.forecast)
             try:
-                solution = yield from self._work(upload, claim)
+                with closing(looks):
+                    solution = yield from self._work(upload, claim, looks)
             except LeaseLostError as lost:
                 logger.info("%s: %s", upload.name, lost)
             except LedgerError:
                 raise
             except VERDICTS as verdict:
-                yield flow.Local(partial(self.holder.failed, claim.entry, verdict))
+                yield flow.Local(partial(self.holder.failed, claim.entry, verdict, solve_s=looks.solve_s))
                 raise
             except AstrometryError:
                 yield flow.Local(partial(self.holder.release, claim.entry))
@@ -131,7 +149,7 @@ class RecordedSolves:
                 self.holder.release(claim.entry)
                 raise
             else:
-                yield flow.Local(partial(self.holder.solved, claim.entry, solution))
+                yield flow.Local(partial(self.holder.solved, claim.entry, solution, solve_s=looks.solve_s))
                 return End(solution=solution)
 
     def solution(self, upload: Upload) -> flow.Steps[Solution]:
@@ -154,22 +172,25 @@ class RecordedSolves:
             waited_s=waited_s,
         )
 
-    def _work(self, upload: Upload, claim: Claim) -> flow.Steps[Solution]:
+    def _work(self, upload: Upload, claim: Claim, looks: flow.ForeseenLooks) -> flow.Steps[Solution]:
         """Upload unless the server has it, wait, and fetch the results."""
-        server, polling = self.login.base_url, self.polling
-        known = claim.entry.state == "sent"
         submission_id, job_id = claim.entry.submission_id, claim.entry.job_id
-        if not known:
+        looks.at_once = claim.entry.state == "sent"
+        if not looks.at_once:
             submission_id, job_id = yield from self._send(upload, claim)
+        where = {"server": self.login.base_url, "name": upload.name}
         if submission_id is not None:
-            return (
-                yield from flow.follow(
-                    submission_id, server=server, name=upload.name, polling=polling, at_once=known
-                )
+            follower = flow.follow(
+                submission_id, **where, polling=self.polling, looks=looks, top_down=upload.top_down
             )
-        if job_id is None:
+        elif job_id is not None:
+            looks.at_once = True
+            follower = flow.follow_job(
+                job_id, **where, polling=self.polling, looks=looks, top_down=upload.top_down
+            )
+        else:
             raise LedgerError(f"The ledger has no id of {upload.name}: solve it with force.")
-        return (yield from flow.follow_job(job_id, server=server, name=upload.name, polling=polling))
+        return (yield from follower)
 
     def _send(self, upload: Upload, claim: Claim) -> flow.Steps[tuple[int | None, int | None]]:
         """Bring the image to the server, and return its submission, or its job if only that was found."""

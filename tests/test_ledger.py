@@ -10,6 +10,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -445,3 +446,61 @@ def test_ledger_in_memory_leaves_nothing_on_the_disk(private_folders: Path) -> N
     known: Any = ledger.entry(KEY)
     assert known.state == "solved"
     assert list((private_folders / "state").iterdir()) == []
+
+
+VERSION_1 = """
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY, server TEXT NOT NULL, content_sha256 TEXT NOT NULL, settings_json TEXT NOT NULL,
+    owner TEXT, leased_until_s REAL, UNIQUE (content_sha256, settings_json, server)
+);
+CREATE TABLE names (
+    image INTEGER NOT NULL REFERENCES images, name TEXT NOT NULL, PRIMARY KEY (image, name)
+) WITHOUT ROWID;
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY, image INTEGER NOT NULL REFERENCES images, attempt INTEGER NOT NULL,
+    state TEXT NOT NULL, filename TEXT, submission_id INTEGER, job_id INTEGER,
+    begun_s REAL NOT NULL, sent_s REAL, ended_s REAL,
+    calibration TEXT, wcs_file BLOB, error_kind TEXT, error_message TEXT, server_message TEXT,
+    UNIQUE (image, attempt)
+);
+INSERT INTO images VALUES (1, 'https://nova.example', 'abc', '{}', NULL, NULL);
+INSERT INTO names VALUES (1, 'a.fits');
+INSERT INTO attempts VALUES (1, 1, 1, 'solved', 'a.cafe.fits', 7, 9, 1.0, 2.0, 30.0,
+    '{"ra_deg": 1, "dec_deg": 2, "radius_deg": 3, "pixel_scale_arcsec": 4, "orientation_deg": 5,
+        "parity": 1}',
+    x'53494D504C45', NULL, NULL, NULL);
+PRAGMA application_id = 0x4153544C;
+PRAGMA user_version = 1;
+"""
+
+
+def test_ledger_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    server = "https://nova.example"
+    key = Key(server=server, content_sha256="abc", settings_json="{}")
+    ledgers = [Ledger(path), Ledger(path)]
+    for ledger in ledgers:
+        entry = ledger.entry(key)
+        assert entry is not None
+        assert (entry.state, entry.submission_id, entry.job_id, entry.ended_s) == ("solved", 7, 9, 30.0)
+        solution = entry.solution("b.fits")
+        assert solution is not None
+        assert solution.calibration.dec_deg == 2
+        assert [names for _, names in ledger.entries()] == [("a.fits",)]
+        assert ledger.solve_times_s(server) == []
+    with ledgers[0].holder() as holder:
+        claim = holder.claim(key, name="a.fits", redo={"solved"})
+        holder.sent(claim.entry, submission_id=8)
+        holder.solved(claim.entry, solution, solve_s=12.5)
+    assert ledgers[1].solve_times_s(server) == [12.5]
+    assert ledgers[1].solve_times_s("https://other.example") == []
+
+
+def test_solve_times_are_the_latest_in_their_order(ledger: Ledger) -> None:
+    with ledger.holder() as holder:
+        for number in range(5):
+            claim = holder.claim(Key(server=SERVER, content_sha256=str(number), settings_json="{}"), name="a")
+            holder.failed(claim.entry, NotFound("gone"), solve_s=None if number == 2 else float(number))
+    assert ledger.solve_times_s(SERVER, latest=3) == [1.0, 3.0, 4.0]

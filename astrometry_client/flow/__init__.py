@@ -6,6 +6,7 @@ returned. A flow knows no clock and opens nothing, so it can be stepped by hand.
 """
 
 from astrometry_client.flow.forecast import Forecast
+from astrometry_client.flow.looking import ForeseenLooks
 from astrometry_client.flow.solving import follow, follow_job, solve, unsolved
 from astrometry_client.flow.steps import Effect, Local, Make, Polling, Stage, Step, Steps, Wait
 from astrometry_client.flow.uploading import Lookup, find, send
@@ -16,6 +17,7 @@ __all__ = [
     "Effect",
     "Ended",
     "Forecast",
+    "ForeseenLooks",
     "Local",
     "Lookup",
     "Make",

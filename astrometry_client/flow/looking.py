@@ -59,33 +59,52 @@ class PacedLooks:
 
 
 class ForeseenLooks:
-    """Looks at the times that a forecast gives for an image."""
+    """Looks at the times that a forecast gives for an image, which the server has got before the first wait.
 
-    def __init__(self, forecast: Forecast, *, at_once: bool) -> None:
-        self.watch: Watch = forecast.uploaded()
+    Parameters
+    ----------
+    at_once
+        Whether the first look is not waited for.
+    """
+
+    def __init__(self, forecast: Forecast, *, at_once: bool = False) -> None:
+        self.at_once = at_once
         self._forecast = forecast
-        self._at_once = at_once
+        self._watch: Watch | None = None
 
     @property
     def stage(self) -> Stage:
         """How far it seems to have come."""
-        return self._forecast.stage(self.watch)
+        return self._forecast.stage(self._watched)
+
+    @property
+    def solve_s(self) -> float | None:
+        """How long the solve took, about; `None` if its end was not seen."""
+        return None if self._watch is None else self._watch.solve_s
 
     def waits(self) -> Iterator[float]:
         """Yield wait after wait until the look is due."""
-        if self._at_once:
-            self._at_once = False
+        watch = self._watched
+        if self.at_once:
+            self.at_once = False
             yield 0.0
         else:
-            yield from self._forecast.waits(self.watch)
+            yield from self._forecast.waits(watch)
 
     def saw(self, seen: Seen) -> None:
         """Tell the forecast."""
-        self._forecast.saw(self.watch, seen)
+        self._forecast.saw(self._watched, seen)
 
     def close(self) -> None:
         """Watch it no more."""
-        self._forecast.forget(self.watch)
+        if self._watch is not None:
+            self._forecast.forget(self._watch)
+
+    @property
+    def _watched(self) -> Watch:
+        if self._watch is None:
+            self._watch = self._forecast.uploaded()
+        return self._watch
 
 
 def looks_at(forecast: Forecast | None, polling: Polling, *, at_once: bool) -> Looks:

@@ -5,7 +5,7 @@ from contextlib import closing
 from astrometry_client import api
 from astrometry_client.errors import StatusFailedException
 from astrometry_client.flow.forecast import Forecast
-from astrometry_client.flow.looking import looks_at, patiently
+from astrometry_client.flow.looking import Looks, looks_at, patiently
 from astrometry_client.flow.steps import Polling, Steps, ids_in_errors
 from astrometry_client.flow.uploading import Lookup, send
 from astrometry_client.flow.waiting import rejection, wait_for_job, wait_for_jobs
@@ -44,23 +44,16 @@ def solve(
         The reply to the upload got lost each time.
     """
     sent = yield from send(upload, server=server, polling=polling, lookup=lookup)
-    if isinstance(sent, int):
-        return (
-            yield from follow_job(
-                sent, server=server, name=name, polling=polling, forecast=forecast, top_down=top_down
+    with closing(looks_at(forecast, polling, at_once=isinstance(sent, int))) as looks:
+        if isinstance(sent, int):
+            follower = follow_job(
+                sent, server=server, name=name, polling=polling, looks=looks, top_down=top_down
             )
-        )
-    return (
-        yield from follow(
-            sent.submission_id,
-            server=server,
-            name=name,
-            polling=polling,
-            at_once=False,
-            forecast=forecast,
-            top_down=top_down,
-        )
-    )
+        else:
+            follower = follow(
+                sent.submission_id, server=server, name=name, polling=polling, looks=looks, top_down=top_down
+            )
+        return (yield from follower)
 
 
 def follow(
@@ -69,13 +62,17 @@ def follow(
     server: str,
     name: str,
     polling: Polling,
-    at_once: bool = True,
-    forecast: Forecast | None = None,
+    looks: Looks | None = None,
     top_down: bool | None = None,
 ) -> Steps[Solution]:
-    """Wait for the job of a submission that exists, and fetch its results; raises as `solve`."""
-    with closing(looks_at(forecast, polling, at_once=at_once)) as looks:
-        ended = yield from wait_for_jobs(submission_id, server=server, polling=polling, looks=looks)
+    """Wait for the job of a submission that exists, and fetch its results; raises as `solve`.
+
+    Parameters
+    ----------
+    looks
+        When to look, in place of at once and then at the pace of `polling`.
+    """
+    ended = yield from wait_for_jobs(submission_id, server=server, polling=polling, looks=looks)
     if ended.status.failed:
         raise rejection(ended.status)
     solved = [job_id for job_id, state in ended.states.items() if state == "success"]
@@ -94,12 +91,11 @@ def follow_job(
     server: str,
     name: str,
     polling: Polling,
-    forecast: Forecast | None = None,
+    looks: Looks | None = None,
     top_down: bool | None = None,
 ) -> Steps[Solution]:
-    """Wait for a job whose submission is not known, and fetch its results; raises as `solve`."""
-    with closing(looks_at(forecast, polling, at_once=True)) as looks:
-        state = yield from wait_for_job(job_id, server=server, polling=polling, looks=looks)
+    """Wait for a job whose submission is not known, and fetch its results; see `follow`."""
+    state = yield from wait_for_job(job_id, server=server, polling=polling, looks=looks)
     if state == "failure":
         raise unsolved(job_id, None)
     return (yield from fetch(job_id, None, server=server, name=name, polling=polling, top_down=top_down))

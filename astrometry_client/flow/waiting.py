@@ -1,6 +1,6 @@
 """Waiting: until a submission or a job has ended."""
 
-from typing import Final
+from typing import Final, cast
 
 import attrs
 
@@ -37,16 +37,14 @@ class _Known:
 
 
 def wait_for_jobs(
-    submission_id: int, *, server: str, polling: Polling, at_once: bool = True, looks: Looks | None = None
+    submission_id: int, *, server: str, polling: Polling, looks: Looks | None = None
 ) -> Steps[Ended]:
     """Wait until every job of a submission ended, solved or not, or until the submission was rejected.
 
     Parameters
     ----------
-    at_once
-        Whether the first look is not waited for.
     looks
-        When to look, in place of the pace of `polling`.
+        When to look, in place of at once and then at the pace of `polling`.
 
     Raises
     ------
@@ -56,7 +54,7 @@ def wait_for_jobs(
         Nothing was heard of it at the end of that time, or the server does not know it.
     """
     known = _Known()
-    looks = looks or PacedLooks(polling, at_once=at_once)
+    looks = looks or PacedLooks(polling, at_once=True)
 
     def look() -> Steps[Ended | None]:
         yield from _look_at_jobs(known, server) if known.complete else _look(known, submission_id, server)
@@ -92,8 +90,8 @@ def wait_for_job(
         return _too_late(f"Job {job_id}", waited_s, None, job_id)
 
     with ids_in_errors(None, job_id):
-        ended: JobState = yield from looking(look, looks=looks, polling=polling, late=late)
-        return ended
+        ended = yield from looking(look, looks=looks, polling=polling, late=late)
+        return cast(JobState, ended)
 
 
 def rejection(status: SubmissionStatus) -> SubmissionFailed:

@@ -130,18 +130,19 @@ class Holder:
         now_s = self._clock()
         self._write(entry, state="sent", submission_id=submission_id, job_id=job_id, sent_s=now_s)
 
-    def solved(self, entry: Entry, solution: Solution) -> None:
-        """Write down the result, and let go of the image."""
+    def solved(self, entry: Entry, solution: Solution, *, solve_s: float | None = None) -> None:
+        """Write down the result and about how long the solve took, and let go of the image."""
         self._end(
             entry,
             state="solved",
             job_id=solution.job_id,
             calibration=calibration_json(solution.calibration),
             wcs_file=solution.wcs_file,
+            solve_s=solve_s,
         )
 
-    def failed(self, entry: Entry, error: AstrometryError) -> None:
-        """Write down that it has failed for good, and let go of the image."""
+    def failed(self, entry: Entry, error: AstrometryError, *, solve_s: float | None = None) -> None:
+        """Write down that it has failed for good, after how long, and let go of the image."""
         self._end(
             entry,
             state="failed",
@@ -149,6 +150,7 @@ class Holder:
             error_kind=type(error).__name__,
             error_message=str(error),
             server_message=error.server_message,
+            solve_s=solve_s,
         )
 
     def _claim(self, connection: sqlite3.Connection, key: Key, name: str, redo: Collection[State]) -> Claim:

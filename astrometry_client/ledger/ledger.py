@@ -101,6 +101,21 @@ class Ledger:
             last, entry, names = found
             yield entry, names
 
+    def solve_times_s(self, server: str, *, latest: int = 64) -> list[float]:
+        """Return about how long the latest solves at a server took, the oldest first.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be read.
+        """
+        query = """SELECT solve_s FROM attempts JOIN images ON images.id = image
+            WHERE server = ? AND solve_s IS NOT NULL ORDER BY attempts.id DESC LIMIT ?"""
+        found = self._file.transact(
+            lambda connection: connection.execute(query, (server.rstrip("/"), latest)).fetchall()
+        )
+        return [row["solve_s"] for row in reversed(found)]
+
     def gave(self, path: str, wcs_file: bytes) -> bool:
         """Return whether this is a WCS that an image was given, at any time, under this path.
 

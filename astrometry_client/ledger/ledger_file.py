@@ -21,7 +21,7 @@ T = TypeVar("T")
 # A step must be on the disk before the upload it tells of leaves.
 LEDGER: Final = Kind(
     application_id=0x4153544C,  # "ASTL"
-    version=1,
+    version=2,
     durable=True,
     tables="""
 CREATE TABLE IF NOT EXISTS images (
@@ -36,9 +36,11 @@ CREATE TABLE IF NOT EXISTS attempts (
     state TEXT NOT NULL, filename TEXT, submission_id INTEGER, job_id INTEGER,
     begun_s REAL NOT NULL, sent_s REAL, ended_s REAL,
     calibration TEXT, wcs_file BLOB, error_kind TEXT, error_message TEXT, server_message TEXT,
+    solve_s REAL,
     UNIQUE (image, attempt)
 );
 """,
+    upgrades={1: "ALTER TABLE attempts ADD COLUMN solve_s REAL;"},
 )
 
 _REMEDIES: Final = {

@@ -17,7 +17,7 @@ from astrometry_client.models import Settings, UploadReceipt
 from astrometry_client.request import SessionRequest
 from astrometry_client.session import is_loopback
 from astrometry_client.uploads.contents import Opener, hdus_in_memory, opener_of, own_name, writer_of
-from astrometry_client.uploads.formats import first_bytes, is_archive, is_solvable
+from astrometry_client.uploads.formats import FITS_MAGIC, first_bytes, is_archive, is_picture, is_solvable
 from astrometry_client.uploads.packing import Compress, packed, pays
 from astrometry_client.uploads.upload import Upload
 
@@ -63,6 +63,7 @@ class FileUpload(Upload):
     compress: Compress = attrs.field(repr=False)
     is_archive: bool = attrs.field(repr=False)
     """Whether it is a tar, which becomes several jobs."""
+    _top_down: bool = attrs.field(repr=False, alias="top_down")
     _opened: Opener = attrs.field(repr=False, alias="opened")
     _hashed: list[tuple[int, ...] | None] = attrs.field(factory=list, init=False, repr=False)
     """What the file was when it was read for its SHA-256."""
@@ -82,11 +83,13 @@ class FileUpload(Upload):
         hdus = hdus_in_memory(source)
         opened = opener_of(source) if hdus is None else writer_of(hdus)
         label = str(source) if isinstance(source, str | os.PathLike) else name
+        head = FITS_MAGIC if hdus is not None else _checked_head(opened, label)
         self.__attrs_init__(
             source=source,
             name=name,
             compress=compress,
-            is_archive=hdus is None and _is_archive(opened, label),
+            is_archive=is_archive(head),
+            top_down=is_picture(head),
             opened=opened,
             session=session,
             settings=settings,
@@ -96,6 +99,11 @@ class FileUpload(Upload):
     def label(self) -> str:
         """The path, or the name of what has none."""
         return str(self.source) if isinstance(self.source, str | os.PathLike) else self.name
+
+    @property
+    def top_down(self) -> bool:
+        """Whether it is a picture: rows of FITS and source lists are counted upwards."""
+        return self._top_down
 
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:
         """Return the request that uploads the file; see `Upload.request`."""
@@ -151,8 +159,8 @@ def single(upload: FileUpload) -> FileUpload:
     return upload
 
 
-def _is_archive(opened: Opener, label: str) -> bool:
-    """Return whether a file is a tar, after checking that the server could solve it."""
+def _checked_head(opened: Opener, label: str) -> bytes:
+    """Return the first bytes of a file that the server could solve."""
     with opened() as file:
         head = first_bytes(file, label)
     if not is_solvable(head):
@@ -160,4 +168,4 @@ def _is_archive(opened: Opener, label: str) -> bool:
             f"{label} is not an image or source list: give FITS, JPEG, PNG, GIF, TIFF, a text list of "
             "x and y, or a tar of them."
         )
-    return is_archive(head)
+    return head

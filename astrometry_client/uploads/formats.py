@@ -58,6 +58,11 @@ def is_archive(head: bytes) -> bool:
     return head[_TAR_MAGIC_AT : _TAR_MAGIC_AT + 5] == b"ustar"
 
 
+def is_picture(head: bytes) -> bool:
+    """Return whether these are the first bytes of a picture, whose first row is shown at the top."""
+    return head.startswith(_MAGIC) and not head.startswith(FITS_MAGIC)
+
+
 def is_dense(head: bytes) -> bool:
     """Return whether a file that begins so is compressed already."""
     return head.startswith(_DENSE)

@@ -92,6 +92,11 @@ class SourcesUpload(Upload):
             settings=_sized(settings or Settings(), image_width_px, image_height_px),
         )
 
+    @property
+    def top_down(self) -> bool:
+        """Rows are counted upwards."""
+        return False
+
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:  # noqa: ARG002  no file, no name
         """Return the request that uploads the positions."""
         return api.upload(self.session, payload={**self.settings.payload(), "x": self.x, "y": self.y})

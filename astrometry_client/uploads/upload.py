@@ -43,6 +43,11 @@ class Upload(ABC):
         """What the user calls it: its name, if it has no path."""
         return self.name
 
+    @property
+    def top_down(self) -> bool | None:
+        """Whether its first row is shown at the top, on which its orientation depends; `None`: not known."""
+        return None
+
     @abstractmethod
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:
         """Return the request that uploads it.
