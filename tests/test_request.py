@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from faulty_server import Answer, FaultyServer, answer_json
-from small_nova import SmallNova
 
 from astrometry_client import ClientSession, PostRequest, Request, Session, SessionRequest
 from astrometry_client.errors import MalformedReply, NotFound, StaleSession
 from astrometry_client.request import content
+from astrometry_client.testing import NovaServer
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_payload_travels_in_request_json(server: FaultyServer) -> None:
     assert server.arrivals[0].body == b"request-json=%7B%22a%22%3A+1%7D"
 
 
-def test_file_is_sent_in_any_of_its_forms(tmp_path: Path) -> None:
+def test_file_is_sent_in_any_of_its_forms(nova_server: NovaServer, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"pixels")
     closed = []
@@ -70,10 +70,10 @@ def test_file_is_sent_in_any_of_its_forms(tmp_path: Path) -> None:
         yield b"pixels"
         closed.append(True)
 
-    with SmallNova() as server:
-        for source in (path, b"pixels", io.BytesIO(b"pixels"), opened):
-            PostRequest(f"{server.url}/api/upload", file=("b.png", source)).make()
-        assert [(stored.filename, stored.content) for stored in server.uploads] == [("b.png", b"pixels")] * 4
+    session = Session(base_url=nova_server.url)
+    for source in (path, b"pixels", io.BytesIO(b"pixels"), opened):
+        SessionRequest(session, f"{nova_server.url}/api/upload", file=("b.png", source)).make()
+    assert [(stored.filename, stored.content) for stored in nova_server.uploads] == [("b.png", b"pixels")] * 4
     assert closed == [True]
 
 
@@ -96,12 +96,10 @@ def test_session_that_is_refused_twice_is_told(server: FaultyServer) -> None:
     assert len(server.arrivals) == 4
 
 
-def test_file_is_sent_whole_again_after_the_login_was_renewed() -> None:
-    stale = answer_json({"status": "error", "errormessage": "user is not authenticated."})
-    with SmallNova() as server:
-        session = Session("key", base_url=server.url)
-        session.login()
-        server.script(stale)
-        file = io.BytesIO(b"pixels")
-        SessionRequest(session, f"{server.url}/api/upload", file=("a.png", file)).make()
-        assert [stored.content for stored in server.uploads] == [b"pixels"]
+def test_file_is_sent_whole_again_after_the_login_was_renewed(nova_server: NovaServer) -> None:
+    session = Session(base_url=nova_server.url)
+    session.login()
+    nova_server.expire_sessions()
+    file = io.BytesIO(b"pixels")
+    SessionRequest(session, f"{nova_server.url}/api/upload", file=("a.png", file)).make()
+    assert [stored.content for stored in nova_server.uploads] == [b"pixels"]

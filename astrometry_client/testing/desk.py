@@ -90,14 +90,16 @@ class TestDesk:
     def submit(self, user_id: int, *, sha1: str | None, filename: str, options: dict[str, Any]) -> int:
         """Add a submission and return its id."""
         submission_id = self._queue.submit(user_id, sha1=sha1, filename=filename, options=options)
-        content = None if sha1 is None else self.files.path(sha1).read_bytes()
+        path = None if sha1 is None else self.files.path(sha1)
         self.uploads.append(
             UploadRecord(
                 name=plain_name(filename),
-                sha256=None if content is None else hashlib.sha256(content).hexdigest(),
+                filename=filename,
+                sha256=None if path is None else hashlib.sha256(path.read_bytes()).hexdigest(),
                 submission_id=submission_id,
                 time_s=self._clock.monotonic(),
                 options=options,
+                path=path,
             )
         )
         self.solvers.catch_up()

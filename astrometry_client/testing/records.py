@@ -1,5 +1,6 @@
 """What a server for tests writes down."""
 
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -45,21 +46,28 @@ class UploadRecord:
 
     Parameters
     ----------
-    name
-        Of the file, without a client's mark; the last part of the address of a URL upload.
+    name, filename
+        Of the file, without a client's mark and with it; the last part of the address of a URL upload.
     sha256
         Of the content, in hexadecimal; None without a file.
     time_s
         On the server's clock.
     options
-        What came with it.
+        What came with it, as the server understood it.
     """
 
     name: str
+    filename: str
     sha256: str | None
     submission_id: int
     time_s: float
     options: dict[str, Any]
+    path: Path | None = attrs.field(repr=False)
+
+    @property
+    def content(self) -> bytes:
+        """What was uploaded, as long as the server is there; lists of sources are a text of x and y."""
+        return b"" if self.path is None else self.path.read_bytes()
 
 
 @attrs.frozen

@@ -29,6 +29,9 @@ SIZE_PX = (1000, 1000)
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8")
 """How files of pictures begin."""
 
+DAMAGED = (SyntaxError, ValueError)
+"""What PIL raises for damaged pictures, beside `OSError`."""
+
 STARS = 12
 """Stars of each made-up solution."""
 
@@ -92,7 +95,7 @@ class TableSolver:
         )
         try:
             content = PRODUCTS[task.product](material)
-        except ImageError as error:
+        except (ImageError, OSError, *DAMAGED) as error:
             return {"reason": str(error)}
         handle, name = tempfile.mkstemp(dir=self.settings.made_dir)
         with os.fdopen(handle, "wb") as file:
@@ -142,24 +145,29 @@ class _Image:
 
 
 def _image(name: str, content: bytes, options: Json) -> _Image:
-    is_fits, is_drawn = content.startswith(b"SIMPLE  ="), content.startswith(PICTURES)
-    size = (options.get("image_width"), options.get("image_height"))
-    if is_fits:
-        size = _fits_size(content)
-    elif is_drawn:
-        from PIL import Image
-
-        with Image.open(io.BytesIO(content)) as picture:
-            size = picture.size
-    width, height = (given or usual for given, usual in zip(size, SIZE_PX, strict=True))
-    is_picture = is_drawn or (is_fits and all(size))
-    return _Image(name, width, height, is_picture=is_picture, top_down=is_drawn)
+    own = _fits_size(content) if content.startswith(b"SIMPLE  =") else _picture_size(content)
+    given = (options.get("image_width"), options.get("image_height"))
+    width, height = (a or b or c for a, b, c in zip(own, given, SIZE_PX, strict=True))
+    top_down = all(own) and content.startswith(PICTURES)
+    return _Image(name, width, height, is_picture=all(own), top_down=top_down)
 
 
 def _fits_size(content: bytes) -> tuple[int | None, int | None]:
     found = (re.search(rb"NAXIS%d *= *(\d+)" % axis, content[:28800]) for axis in (1, 2))
     width, height = (int(match[1]) if match else None for match in found)
     return width, height
+
+
+def _picture_size(content: bytes) -> tuple[int | None, int | None]:
+    if not content.startswith(PICTURES):
+        return None, None
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return picture.size
+    except (OSError, *DAMAGED):
+        return None, None
 
 
 def _sources(image: _Image) -> list[tuple[float, float]]:

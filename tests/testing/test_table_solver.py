@@ -64,7 +64,7 @@ def test_files_agree_with_each_other(nova_server: NovaServer, api: Api, tmp_path
     assert header["CTYPE1"] == "RA---TAN"
 
 
-@pytest.mark.parametrize("content", [png(), b"no image at all"], ids=["png", "other"])
+@pytest.mark.parametrize("content", [png(), b"no image at all", png()[:20]], ids=["png", "other", "damaged"])
 @pytest.mark.parametrize("name", ["annotated_display", "red_green_image_display", "extraction_image_display"])
 def test_pictures_are_pictures(nova_server: NovaServer, api: Api, content: bytes, name: str) -> None:
     reply = api.get(f"{name}/{api.solve(api.upload(content))}", headers=REFERER)

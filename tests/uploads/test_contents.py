@@ -16,25 +16,18 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import Table
-from faulty_server import answer_json
-from small_nova import SmallNova
 
 from astrometry_client import FileUpload, Session, Settings
 from astrometry_client.errors import InputError, OutcomeUnknown, UnreadableFileError
+from astrometry_client.testing import NovaServer, Status
 
 PIXELS = np.arange(600, dtype=np.uint16).reshape(20, 30)
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
 @pytest.fixture
-def server() -> Iterator[SmallNova]:
-    with SmallNova() as running:
-        yield running
-
-
-@pytest.fixture
-def session(server: SmallNova) -> Session:
-    return Session("key", base_url=server.url)
+def session(nova_server: NovaServer) -> Session:
+    return Session(base_url=nova_server.url)
 
 
 @pytest.fixture(autouse=True)
@@ -66,21 +59,23 @@ def pixels(content: bytes) -> Any:
     ],
     ids=["uint16", "float32", "float16", "big-endian", "masked", "hdu", "hdulist", "extension", "ccddata"],
 )
-def test_pixels_in_memory_are_sent_as_fits(server: SmallNova, session: Session, source: Any) -> None:
+def test_pixels_in_memory_are_sent_as_fits(nova_server: NovaServer, session: Session, source: Any) -> None:
     submission = FileUpload(source, session=session).submit()
     assert submission.id == 1
-    (stored,) = server.uploads
+    (stored,) = nova_server.uploads
     assert stored.filename == "image.fits"
     assert np.array_equal(pixels(stored.content), PIXELS)
     assert len(stored.content) < 2880 * 5, "neither mask nor uncertainty are sent"
 
 
-def test_path_is_sent_under_its_name_or_another(server: SmallNova, session: Session, tmp_path: Path) -> None:
+def test_path_is_sent_under_its_name_or_another(
+    nova_server: NovaServer, session: Session, tmp_path: Path
+) -> None:
     path = tmp_path / "m 31.png"
     path.write_bytes(PNG)
     FileUpload(str(path), session=session).submit()
     FileUpload(path, session=session, name="other.png").submit()
-    assert [(stored.filename, stored.content) for stored in server.uploads] == [
+    assert [(stored.filename, stored.content) for stored in nova_server.uploads] == [
         ("m 31.png", PNG),
         ("other.png", PNG),
     ]
@@ -93,7 +88,7 @@ def test_hdus_are_called_as_the_file_they_come_from(session: Session, tmp_path: 
 
 
 def test_bytes_and_open_files_are_sent_from_where_they_stand(
-    server: SmallNova, session: Session, tmp_path: Path
+    nova_server: NovaServer, session: Session, tmp_path: Path
 ) -> None:
     path = tmp_path / "m31.png"
     path.write_bytes(b"skip" + PNG)
@@ -104,11 +99,18 @@ def test_bytes_and_open_files_are_sent_from_where_they_stand(
         upload.submit()
     FileUpload(PNG, session=session).submit()
     FileUpload(io.BytesIO(PNG), session=session, name="x.png").submit()
-    assert [stored.filename for stored in server.uploads] == ["m31.png", "m31.png", "image.fits", "x.png"]
-    assert {stored.content for stored in server.uploads} == {PNG}
+    assert [stored.filename for stored in nova_server.uploads] == [
+        "m31.png",
+        "m31.png",
+        "image.fits",
+        "x.png",
+    ]
+    assert {stored.content for stored in nova_server.uploads} == {PNG}
 
 
-def test_pipe_is_read_once_and_may_be_sent_twice(server: SmallNova, session: Session, tmp_path: Path) -> None:
+def test_pipe_is_read_once_and_may_be_sent_twice(
+    nova_server: NovaServer, session: Session, tmp_path: Path
+) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     writer = threading.Thread(target=fifo.write_bytes, args=(PNG,))
@@ -118,25 +120,24 @@ def test_pipe_is_read_once_and_may_be_sent_twice(server: SmallNova, session: Ses
     writer.join()
     upload.submit()
     upload.submit()
-    assert [stored.content for stored in server.uploads] == [PNG, PNG]
+    assert [stored.content for stored in nova_server.uploads] == [PNG, PNG]
 
 
-def test_standard_input_is_sent(server: SmallNova) -> None:
+def test_standard_input_is_sent(nova_server: NovaServer) -> None:
     program = (
         "import sys; from astrometry_client import FileUpload, Session\n"
-        "print(FileUpload('-', session=Session('key', base_url=sys.argv[1]), name='sky.png').submit().id)"
+        "print(FileUpload('-', session=Session(base_url=sys.argv[1]), name='sky.png').submit().id)"
     )
-    command = [sys.executable, "-W", "error", "-c", program, server.url]
+    command = [sys.executable, "-W", "error", "-c", program, nova_server.url]
     done = subprocess.run(command, input=PNG, capture_output=True, check=True, timeout=60)
     assert (done.stdout, done.stderr) == (b"1\n", b"")
-    assert (server.uploads[0].filename, server.uploads[0].content) == ("sky.png", PNG)
+    assert (nova_server.uploads[0].filename, nova_server.uploads[0].content) == ("sky.png", PNG)
 
 
-def test_options_and_privacy_travel_inside_the_json(server: SmallNova, session: Session) -> None:
+def test_options_and_privacy_travel_inside_the_json(nova_server: NovaServer, session: Session) -> None:
     settings = Settings(publicly_visible="n", allow_commercial_use="n", tweak_order=0)
     FileUpload(PNG, session=session, settings=settings).submit()
-    assert server.uploads[0].options == {
-        "session": "sessionkey",
+    assert nova_server.uploads[0].options == {
         "publicly_visible": "n",
         "allow_commercial_use": "n",
         "tweak_order": 0,
@@ -152,25 +153,25 @@ def test_mark_goes_into_the_name_before_the_suffix(session: Session) -> None:
     assert len(long[0]) < 256
 
 
-def test_lost_reply_to_an_upload_leaves_nothing_behind(server: SmallNova, session: Session) -> None:
+def test_lost_reply_to_an_upload_leaves_nothing_behind(nova_server: NovaServer, session: Session) -> None:
     session.login()
-    server.default, server.responder = server.default.__class__(body=b"<html>"), None
+    nova_server.plan(Status(200).at("upload"))
     with pytest.raises(OutcomeUnknown):
         FileUpload(PIXELS, session=session).submit()
 
 
 @pytest.mark.parametrize("kind", ["path", "bytes", "open file", "array"])
 def test_image_is_sent_whole_again_after_the_login_was_renewed(
-    server: SmallNova, session: Session, tmp_path: Path, kind: str
+    nova_server: NovaServer, session: Session, tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / "a.png").write_bytes(PNG)
     session.login()
     with (tmp_path / "a.png").open("rb") as file:
         sources = {"path": tmp_path / "a.png", "bytes": PNG, "open file": file, "array": PIXELS}
         upload = FileUpload(sources[kind], session=session)
-        server.script(answer_json({"status": "error", "errormessage": "user is not authenticated."}))
+        nova_server.expire_sessions(purged=False)
         upload.submit()
-    (stored,) = server.uploads
+    (stored,) = nova_server.uploads
     assert stored.content == PNG or np.array_equal(pixels(stored.content), PIXELS)
 
 
@@ -192,13 +193,15 @@ def test_image_is_sent_whole_again_after_the_login_was_renewed(
     ],
     ids=str,
 )
-def test_what_holds_no_image_is_refused(server: SmallNova, session: Session, source: Any, words: str) -> None:
+def test_what_holds_no_image_is_refused(
+    nova_server: NovaServer, session: Session, source: Any, words: str
+) -> None:
     with pytest.raises(InputError, match=words):
         FileUpload(source, session=session)
-    assert server.arrivals == []
+    assert nova_server.requests == []
 
 
-def test_broken_header_is_told_before_any_request(server: SmallNova, session: Session) -> None:
+def test_broken_header_is_told_before_any_request(nova_server: NovaServer, session: Session) -> None:
     hdu = fits.PrimaryHDU(PIXELS)
     hdu.header["EXPTIME"] = 5
     hdu.header.cards["EXPTIME"]._image = "EXPTIME = 5 / \x00".ljust(80)
@@ -207,17 +210,17 @@ def test_broken_header_is_told_before_any_request(server: SmallNova, session: Se
     upload = FileUpload(fits.HDUList([hdu]), session=session)
     with pytest.raises(InputError, match="written as FITS"):
         upload.submit()
-    assert server.uploads == []
+    assert nova_server.uploads == []
 
 
-def test_file_that_vanished_is_told(server: SmallNova, session: Session, tmp_path: Path) -> None:
+def test_file_that_vanished_is_told(nova_server: NovaServer, session: Session, tmp_path: Path) -> None:
     path = tmp_path / "m31.png"
     path.write_bytes(PNG)
     upload = FileUpload(path, session=session)
     path.unlink()
     with pytest.raises(UnreadableFileError, match="No such file"):
         upload.submit()
-    assert server.uploads == []
+    assert nova_server.uploads == []
 
 
 def test_many_uploads_hold_no_file_open(tmp_path: Path) -> None:

@@ -2,15 +2,14 @@
 
 import gzip
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_nova import SmallNova
 
 from astrometry_client import FileUpload, Session
 from astrometry_client.errors import InputError
+from astrometry_client.testing import NovaServer
 from astrometry_client.uploads.packing import packed, pays
 
 MIB = 2**20
@@ -50,20 +49,14 @@ def test_same_content_packs_to_the_same_bytes() -> None:
     assert gzip.decompress(results[0]) == FITS
 
 
-@pytest.fixture
-def server() -> Iterator[SmallNova]:
-    with SmallNova() as running:
-        yield running
-
-
 @pytest.mark.parametrize(("compress", "is_packed"), [("auto", False), ("on", True), ("off", False)])
 def test_file_arrives_packed_where_asked_for(
-    server: SmallNova, tmp_path: Path, compress: str, is_packed: bool
+    nova_server: NovaServer, tmp_path: Path, compress: str, is_packed: bool
 ) -> None:
     path = tmp_path / "m31.fits"
     path.write_bytes(FITS)
-    FileUpload(path, session=Session("key", base_url=server.url), compress=compress).submit()
-    (stored,) = server.uploads
+    FileUpload(path, session=Session(base_url=nova_server.url), compress=compress).submit()
+    (stored,) = nova_server.uploads
     assert stored.filename == "m31.fits"
     assert (stored.content != FITS) is is_packed
     if is_packed:

@@ -1,34 +1,28 @@
 """Lists of sources: checked, converted, cut to the brightest."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from astropy import units
 from astropy.table import MaskedColumn, QTable, Table
-from small_nova import SmallNova
 
 from astrometry_client import Session, Settings, SourcesUpload
 from astrometry_client.errors import InputError
+from astrometry_client.testing import NovaServer
 
 SIZE: dict[str, Any] = {"image_width_px": 100, "image_height_px": 50}
 
 
-@pytest.fixture
-def server() -> Iterator[SmallNova]:
-    with SmallNova() as running:
-        yield running
-
-
-def test_positions_arrive_with_the_size_of_the_image(server: SmallNova) -> None:
-    session = Session("key", base_url=server.url)
+def test_positions_arrive_with_the_size_of_the_image(nova_server: NovaServer) -> None:
+    session = Session(base_url=nova_server.url)
     submission = SourcesUpload(
         [1, 2.5], [3, 4], session=session, settings=Settings(parity=2), **SIZE
     ).submit()
     assert submission.id == 1
-    sent = server.uploads[0].options
-    assert (sent["x"], sent["y"]) == ([1, 2.5], [3, 4])
+    (stored,) = nova_server.uploads
+    sent = stored.options
+    assert stored.content == b"1.0 3.0\n2.5 4.0\n"
     assert (sent["image_width"], sent["image_height"], sent["parity"]) == (100, 50, 2)
 
 
@@ -103,7 +97,7 @@ MASKED = Table({"x": MaskedColumn([1.0, 2.0], mask=[False, True]), "y": [1, 2]})
         ({"x": [1], "y": [1], "image_width_px": 0}, "image_width_px=0"),
     ],
 )
-def test_bad_positions_are_named(server: SmallNova, given: dict[str, Any], words: str) -> None:
+def test_bad_positions_are_named(nova_server: NovaServer, given: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        SourcesUpload(session=Session("key", base_url=server.url), **{**SIZE, **given})
-    assert server.arrivals == []
+        SourcesUpload(session=Session(base_url=nova_server.url), **{**SIZE, **given})
+    assert nova_server.requests == []

@@ -3,27 +3,25 @@
 from typing import Any
 
 import pytest
-from small_nova import SmallNova
 
 from astrometry_client import Session, Settings, URLUpload
 from astrometry_client.errors import InputError
+from astrometry_client.testing import NovaServer
 
 
-def test_address_travels_inside_the_json() -> None:
-    with SmallNova() as server:
-        upload = URLUpload(
-            "https://example.org/m31.jpg?x=1",
-            session=Session("key", base_url=server.url),
-            settings=Settings(publicly_visible="n"),
-        )
-        assert upload.submit().id == 1
-        assert upload.name == "m31.jpg"
-        assert server.arrivals[-1].path == "/api/url_upload"
-        assert server.uploads[0].options == {
-            "session": "sessionkey",
-            "publicly_visible": "n",
-            "url": "https://example.org/m31.jpg?x=1",
-        }
+def test_address_travels_inside_the_json(nova_server: NovaServer) -> None:
+    upload = URLUpload(
+        "https://example.org/m31.jpg?x=1",
+        session=Session(base_url=nova_server.url),
+        settings=Settings(publicly_visible="n"),
+    )
+    assert upload.submit().id == 1
+    assert upload.name == "m31.jpg"
+    assert nova_server.requests[-1].path == "/api/url_upload"
+    assert nova_server.uploads[0].options == {
+        "publicly_visible": "n",
+        "url": "https://example.org/m31.jpg?x=1",
+    }
 
 
 def test_address_without_a_path_is_its_own_name() -> None:
