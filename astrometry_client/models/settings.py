@@ -166,6 +166,12 @@ class Settings:
         server="d",
     )
     album: str | None = option("album", TEXT, "Title of an album of the account, which must exist.")
+    engine: str | None = option(
+        "engine",
+        TEXT,
+        "Solver an embedded server is to use, `sep` or `solve-field`; nova passes over it.",
+        server="the server's first",
+    )
     center: "SkyCoord | None" = attrs.field(default=None, repr=False, eq=False)
     """In place of `center_ra_deg` and `center_dec_deg`; not kept."""
 
