@@ -1,20 +1,17 @@
-"""The drop-in against the original, against a real server, and against one in miniature."""
+"""The drop-in against the original, against a real server, and against one that fails as it is told."""
 
 import inspect
+import json
 import pickle
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
-import attrs
 import numpy as np
 import pytest
 import sky
 from astropy.io import fits
-from faulty_server import Answer, Arrival, Fault, answer_json
-from small_nova import FIRST_JOB, SmallNova, ra_of
 
 from astrometry_client.astroquery import (
     AstrometryNet,
@@ -25,6 +22,7 @@ from astrometry_client.astroquery import (
 )
 from astrometry_client.errors import InputError, SolveTimeout, UnreadableFileError
 from astrometry_client.server.run import LocalServer
+from astrometry_client.testing import UNSOLVED, Cut, Fault, NovaServer, Reset, Status, TableEngine, place_of
 
 VIEW = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0, position_angle_deg=30.0)
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -55,17 +53,16 @@ def solver(nova: LocalServer) -> AstrometryNetClass:
 
 
 @pytest.fixture
-def server() -> Iterator[SmallNova]:
-    with SmallNova() as running:
-        yield running
-
-
-@pytest.fixture
-def small(server: SmallNova) -> AstrometryNetClass:
+def small(nova_server: NovaServer) -> AstrometryNetClass:
     made = AstrometryNet()
-    made.URL = server.url
-    made.api_key = "key"
+    made.URL = nova_server.url
+    made.api_key = nova_server.api_key
     return made
+
+
+def answer_json(document: object) -> Status:
+    """Return this answer in place of the server's own."""
+    return Status(200, body=json.dumps(document), kind="text/plain")
 
 
 @pytest.fixture
@@ -113,21 +110,20 @@ def test_public_names_of_the_original_exist() -> None:
 
 
 def test_empty_settings_are_those_of_the_original_and_may_be_given_back(
-    server: SmallNova, small: AstrometryNetClass
+    nova_server: NovaServer, small: AstrometryNetClass
 ) -> None:
     from astroquery.astrometry_net import AstrometryNet as Original
 
     assert {name: small.empty_settings[name] for name in Original.empty_settings} == Original.empty_settings
     small.empty_settings["tweak_order"] = 5
     small.solve_from_source_list([1], [2], 30, 40, **small.empty_settings)
-    assert server.uploads[0].options == {
+    assert nova_server.uploads[0].options == {
         **{name: value for name, value in Original.empty_settings.items() if value is not None},
-        "session": "sessionkey",
-        "x": [1.0],
-        "y": [2.0],
         "image_width": 30,
         "image_height": 40,
+        "listed": True,
     }
+    assert nova_server.uploads[0].content == b"1.0 2.0\n"
 
 
 def test_image_is_uploaded_and_solved(
@@ -159,79 +155,67 @@ def test_sources_are_found_here_and_solved(
     ],
 )
 def test_position_comes_from_the_header(
-    server: SmallNova, small: AstrometryNetClass, image: Path, keys: dict[str, str]
+    nova_server: NovaServer, small: AstrometryNetClass, image: Path, keys: dict[str, str]
 ) -> None:
     small.solve_from_image(image, radius=20, **keys)
-    sent = server.uploads[0].options
+    sent = nova_server.uploads[0].options
     assert (sent["center_ra"], sent["center_dec"], sent["radius"]) == pytest.approx((83.8, -1.0, 20))
 
 
 @pytest.mark.parametrize("key", ["NOWHERE", "OBJECT"])
 def test_header_without_a_position_is_told_before_any_request(
-    server: SmallNova, small: AstrometryNetClass, image: Path, key: str
+    nova_server: NovaServer, small: AstrometryNetClass, image: Path, key: str
 ) -> None:
     with pytest.raises(InputError, match=f"ra_key='{key}'"):
         small.solve_from_image(image, ra_key=key, dec_key=key)
-    assert server.arrivals == []
+    assert nova_server.requests == []
 
 
 def test_image_without_sources_is_uploaded_with_a_warning(
-    server: SmallNova, small: AstrometryNetClass, picture: Path
+    nova_server: NovaServer, small: AstrometryNetClass, picture: Path
 ) -> None:
     with pytest.warns(UserWarning, match="image is uploaded") as told:
         header = small.solve_from_image(picture, verbose=False)
     assert told[0].filename == __file__
-    assert header["CRVAL1"] == ra_of(picture.read_bytes())
-    assert server.uploads[0].content == picture.read_bytes()
+    assert header["CRVAL1"] == place_of(picture.name).ra_deg
+    assert nova_server.uploads[0].content == picture.read_bytes()
 
 
 def test_image_whose_upload_is_not_answered_is_not_uploaded_twice(
-    server: SmallNova, small: AstrometryNetClass, picture: Path
+    nova_server: NovaServer, small: AstrometryNetClass, picture: Path
 ) -> None:
-    def answer(arrival: Arrival) -> Answer:
-        answered = server.answer(arrival)
-        lost = arrival.path == "/api/upload"
-        return Answer(fault=Fault.RESET_AFTER) if lost else answered
-
-    server.responder = answer
+    nova_server.plan(Reset("processed").at("upload"))
     header = small.solve_from_image(picture, force_image_upload=True)
-    assert header["CRVAL1"] == ra_of(picture.read_bytes())
-    assert len(server.uploads) == 1
+    assert header["CRVAL1"] == place_of(picture.name).ra_deg
+    assert len(nova_server.uploads) == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.CUT])
+@pytest.mark.parametrize("fault", [Reset("processed"), Cut()])
 def test_faults_while_waiting_are_got_over(
-    server: SmallNova, small: AstrometryNetClass, fault: Fault
+    nova_server: NovaServer, small: AstrometryNetClass, fault: Fault
 ) -> None:
-    faulty: set[str] = set()
-
-    def answer(arrival: Arrival) -> Answer:
-        first = arrival.method == "GET" and arrival.path not in faulty
-        faulty.add(arrival.path)
-        answered = server.answer(arrival)
-        return attrs.evolve(answered, fault=fault) if first else answered
-
-    server.responder = answer
+    nova_server.plan(*(fault.at(call, 1) for call in ("submission", "job", "calibration", "wcs_file")))
     assert small.solve_from_source_list([1], [2], 3, 4)["CRVAL1"] > 0
-    assert len(server.uploads) == 1
-    assert len(faulty) >= 4
+    assert len(nova_server.uploads) == 1
+    assert [request.fault for request in nova_server.requests].count(fault) >= 2
 
 
-def test_refused_upload_is_a_runtime_error(server: SmallNova, small: AstrometryNetClass) -> None:
+def test_refused_upload_is_a_runtime_error(nova_server: NovaServer, small: AstrometryNetClass) -> None:
     small.solve_from_source_list([1], [2], 3, 4)
-    server.script(answer_json({"status": "error", "errormessage": "no more"}))
+    nova_server.plan(answer_json({"status": "error", "errormessage": "no more"}).at("upload"))
     with pytest.raises(RefusedError, match="no more") as caught:
         small.solve_from_source_list([1], [3], 3, 4)
     assert caught.value.server_message == "no more"
 
 
+@pytest.mark.nova_server(engine=TableEngine({"dark*": UNSOLVED}))
 def test_no_solution_is_an_empty_dictionary(
     small: AstrometryNetClass, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "dark.png"
     path.write_bytes(PNG + b"dark")
     assert small.solve_from_image(path, force_image_upload=True) == {}
-    assert f"Job {FIRST_JOB + 1} ended without a solution" in caplog.text
+    assert "Job 1 ended without a solution" in caplog.text
     assert small.monitor_submission(1, return_submission_id=True) == ({}, 1)
 
 
@@ -269,12 +253,11 @@ def test_late_solve_is_told_without_the_original_too() -> None:
     assert printed.stdout == "True True late ('late', 7)\n"
 
 
-def test_late_solve_travels_between_processes(small: AstrometryNetClass, server: SmallNova) -> None:
+def test_late_solve_travels_between_processes(small: AstrometryNetClass, nova_server: NovaServer) -> None:
     import astroquery.exceptions
 
     times = {"processing_started": "None", "processing_finished": "None"}
-    server.default = answer_json({**times, "jobs": [], "job_calibrations": []})
-    server.responder = None
+    nova_server.plan(answer_json({**times, "jobs": [], "job_calibrations": []}).at("submission"))
     with pytest.raises(TimeoutError) as caught:
         small.monitor_submission("12", solve_timeout=1e-6)
     copy = pickle.loads(pickle.dumps(caught.value))
@@ -283,7 +266,8 @@ def test_late_solve_travels_between_processes(small: AstrometryNetClass, server:
     assert copy.args[1] == "12"
 
 
-def test_key_belongs_to_the_configuration_all_share(small: AstrometryNetClass) -> None:
+def test_key_belongs_to_the_configuration_all_share() -> None:
+    AstrometryNet().api_key = "key"
     assert (conf.api_key, AstrometryNet().api_key) == ("key", "key")
     assert "key" not in repr(conf).replace("api_key", "")
 
@@ -295,41 +279,45 @@ def test_key_is_found_where_every_session_finds_it(monkeypatch: pytest.MonkeyPat
     assert AstrometryNet().api_key == "mine"
 
 
-def test_address_may_be_that_of_the_api(server: SmallNova) -> None:
+def test_address_may_be_that_of_the_api(nova_server: NovaServer) -> None:
     made = AstrometryNet()
-    made.API_URL = f"{server.url}/api"
-    assert (server.url, f"{server.url}/api") == (made.URL, made.API_URL)
+    made.API_URL = f"{nova_server.url}/api"
+    assert (nova_server.url, f"{nova_server.url}/api") == (made.URL, made.API_URL)
     assert conf.server == AstrometryNet.URL
 
 
-def test_server_of_the_configuration_counts(server: SmallNova, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conf, "server", server.url)
-    monkeypatch.setattr(conf, "api_key", "key")
+def test_server_of_the_configuration_counts(nova_server: NovaServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "server", nova_server.url)
+    monkeypatch.setattr(conf, "api_key", nova_server.api_key)
     AstrometryNet().solve_from_source_list([1], [2], 3, 4)
-    assert len(server.uploads) == 1
+    assert len(nova_server.uploads) == 1
 
 
-def test_one_login_serves_all_solves(server: SmallNova, small: AstrometryNetClass) -> None:
+def test_one_login_serves_all_solves(nova_server: NovaServer, small: AstrometryNetClass) -> None:
     for y in (4, 5, 6):
         small.solve_from_source_list(np.array([1, 2]), (value for value in (3, y)), 30, 40, verbose=False)
-    assert server.asked("/api/login") == 1
-    assert [upload.options["y"] for upload in server.uploads] == [[3.0, 4.0], [3.0, 5.0], [3.0, 6.0]]
+    assert nova_server.counts()["login"] == 1
+    assert [upload.content for upload in nova_server.uploads] == [
+        b"1.0 3.0\n2.0 %d.0\n" % y for y in (4, 5, 6)
+    ]
 
 
-def test_more_sources_than_the_solver_looks_at_are_cut(server: SmallNova, small: AstrometryNetClass) -> None:
+def test_more_sources_than_the_solver_looks_at_are_cut(
+    nova_server: NovaServer, small: AstrometryNetClass
+) -> None:
     small.solve_from_source_list(range(1, 1501), range(1, 1501), 2000, 2000)
-    assert server.uploads[0].options["x"] == list(range(1, 1001))
+    assert len(nova_server.uploads[0].content.splitlines()) == 1000
 
 
 @pytest.mark.parametrize(
     "settings", [{"scal_units": "degwidth"}, {"center_ra": 400, "center_dec": 0, "radius": 1}]
 )
 def test_wrong_setting_is_a_value_error_before_any_request(
-    server: SmallNova, small: AstrometryNetClass, settings: dict[str, object]
+    nova_server: NovaServer, small: AstrometryNetClass, settings: dict[str, object]
 ) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         small.solve_from_source_list([1], [2], 3, 4, **settings)
-    assert server.arrivals == []
+    assert nova_server.requests == []
 
 
 @pytest.mark.parametrize("positions", [["a"], [None], 5, [float("nan")], []])
