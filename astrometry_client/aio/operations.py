@@ -5,6 +5,7 @@ a client, which could then neither bound nor join them; and it is no dependency 
 """
 
 import asyncio
+import logging
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,8 @@ from astrometry_client.lanes import ROOM
 from astrometry_client.session.interrupting import Interrupt, Interrupted, check_interrupt, interruptible
 
 __all__ = ["Operation", "Operations", "Working"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 OnWait = Callable[[float], object]
@@ -222,8 +225,15 @@ class Operations:
         """Have work on an operation done whoever is cancelled; `close` waits for it."""
         task = asyncio.create_task(work)
         self._tasks[task] = operation
-        task.add_done_callback(self._tasks.pop)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        del self._tasks[task]
+        # Asked for here, since nobody else may be left to ask.
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, AstrometryError):
+            logger.error("Something in work broke down.", exc_info=error)
 
     async def close(self) -> None:
         """Give up all that is in work, and end the threads."""
