@@ -271,13 +271,13 @@ class Queue:
             connection.execute("UPDATE jobs SET status = 'success' WHERE id = ?", (job_id,))
             connection.execute(
                 "INSERT INTO calibrations (job_id, calibration, annotations, wcs, stars)"
-                " VALUES (?, ?, ?, ?, ?)",
+                " SELECT id, ?, ?, ?, ? FROM jobs WHERE id = ?",
                 (
-                    job_id,
                     json.dumps(solution.calibration),
                     json.dumps(solution.annotations),
                     solution.wcs,
                     json.dumps(solution.stars),
+                    job_id,
                 ),
             )
         _log.info("job %d: success", job_id)
@@ -305,7 +305,8 @@ class Queue:
             table, back, key = "submissions", "taken = 0", task.submission_id
         with self._database.transaction() as connection:
             count = f"UPDATE {table} SET crashes = crashes + 1 WHERE id = ? RETURNING crashes"  # noqa: S608
-            crashes = connection.execute(count, (key,)).fetchone()["crashes"]
+            found = connection.execute(count, (key,)).fetchone()
+            crashes = found["crashes"] if found else MAX_CRASHES
             if crashes < MAX_CRASHES:
                 connection.execute(f"UPDATE {table} SET {back} WHERE id = ?", (key,))  # noqa: S608
         if crashes >= MAX_CRASHES:

@@ -5,7 +5,7 @@ from live_server import OpenDatabase
 
 from astrometry_client.server.accounts import Accounts
 from astrometry_client.server.database import Database
-from astrometry_client.server.queue import FoundImage, Queue, ReadTask, Solved, SolveTask
+from astrometry_client.server.queue import FetchTask, FoundImage, Queue, ReadTask, Solved, SolveTask
 from astrometry_client.server.records import Records
 
 SOLVED = Solved(
@@ -30,12 +30,12 @@ def records(database: Database) -> Records:
     return Records(database)
 
 
-def submit(queue: Queue) -> int:
-    return queue.submit(1, sha1="abc", filename="a.fits", options={"parity": 1})
+def submit(queue: Queue, user: int = 1) -> int:
+    return queue.submit(user, sha1="abc", filename="a.fits", options={"parity": 1})
 
 
-def submit_images(queue: Queue, *names: str) -> int:
-    submission_id = submit(queue)
+def submit_images(queue: Queue, *names: str, user: int = 1) -> int:
+    submission_id = submit(queue, user)
     queue.take()
     queue.finish_reading(submission_id, [FoundImage("abc", name, f"field of {name}") for name in names])
     return submission_id
@@ -182,3 +182,108 @@ def test_job_is_found_once_for_every_tag_that_fits(
 def test_brightest_stars_can_be_asked_for(two_named: Records, bright_stars: int, count: int) -> None:
     notes = two_named.annotations(2, bright_stars=bright_stars) or []
     assert [note["names"][0] for note in notes] == ["Alioth", "100%", "Aliothis"][:count]
+
+
+def users(database: Database, *names: str) -> None:
+    for name in names:
+        Accounts(database, session_s=1.0).new_key(name)
+
+
+def owners(queue: Queue, database: Database, count: int) -> str:
+    """Take so much work, and return a digit for each: whose it was."""
+    owner = "SELECT user_id FROM submissions WHERE id = ?"
+    solved = "SELECT owner_id AS user_id FROM images JOIN jobs ON image_id = images.id WHERE jobs.id = ?"
+    told = ""
+    for _ in range(count):
+        task = queue.take()
+        assert task is not None
+        found = (
+            database.row(solved, task.job_id)
+            if isinstance(task, SolveTask)
+            else database.row(owner, task.submission_id)
+        )
+        assert found is not None
+        told += str(found["user_id"])
+    return told
+
+
+def test_users_take_turns(queue: Queue, database: Database) -> None:
+    users(database, "second", "third")
+    submit_images(queue, *(str(number) for number in range(6)), user=1)
+    submit_images(queue, "x", "y", user=2)
+    assert owners(queue, database, 8) in ("12121111", "21211111")
+    submit_images(queue, "z", user=3)
+    assert queue.take() is not None
+
+
+def test_one_image_is_not_held_up_by_a_thousand(queue: Queue, database: Database) -> None:
+    users(database, "busy", "with one")
+    submit_images(queue, *(str(number) for number in range(1000)), user=2)
+    for _ in range(200):
+        submit(queue, user=2)
+    assert owners(queue, database, 5) == "22222"
+    submission_id = submit(queue, user=3)
+    assert "3" in owners(queue, database, 2)
+    queue.finish_reading(submission_id, [FoundImage("abc", "one", "field")])
+    assert "3" in owners(queue, database, 2)
+
+
+def test_images_of_one_user_keep_their_order(queue: Queue) -> None:
+    submit_images(queue, "a", "b", "c")
+    fields = [task.field for _ in range(3) if isinstance(task := queue.take(), SolveTask)]
+    assert fields == ["field of a", "field of b", "field of c"]
+
+
+def submit_url(queue: Queue, user: int = 1) -> int:
+    return queue.submit(user, sha1=None, filename="a", options={"url": "http://x/a"})
+
+
+def test_url_is_fetched_once_and_then_read(queue: Queue) -> None:
+    submission_id = submit_url(queue)
+    assert queue.take() is None
+    assert queue.take_fetch() == FetchTask(submission_id, "http://x/a")
+    assert queue.take_fetch() is None
+    assert queue.take() is None
+    queue.fetched(submission_id, "abc")
+    assert queue.take() == ReadTask(submission_id, "abc", "a", {"url": "http://x/a"})
+    assert queue.take_fetch() is None
+
+
+def test_fetching_takes_turns_of_its_own(queue: Queue, database: Database) -> None:
+    users(database, "second")
+    first, again, other = submit_url(queue), submit_url(queue), submit_url(queue, 2)
+    taken = [task.submission_id for _ in range(3) if (task := queue.take_fetch())]
+    assert taken == [first, other, again]
+
+
+def test_fetch_that_was_cut_is_repeated(queue: Queue, open_database: OpenDatabase) -> None:
+    submission_id = submit_url(queue)
+    queue.take_fetch()
+    later = Queue(open_database())
+    later.recover()
+    assert later.take_fetch() == FetchTask(submission_id, "http://x/a")
+
+
+def test_submission_whose_files_went_meanwhile_is_read_again(database: Database) -> None:
+    kept = {"abc"}
+    queue = Queue(database, stored=kept.__contains__)
+    submission_id = submit(queue)
+    task = queue.take()
+    queue.finish_reading(submission_id, [FoundImage("abc", "a", "field of a")])
+    assert queue.take() == task
+    kept.add("field of a")
+    queue.finish_reading(submission_id, [FoundImage("abc", "a", "field of a")])
+    assert isinstance(queue.take(), SolveTask)
+
+
+def test_what_became_of_removed_work_is_passed_over(queue: Queue, database: Database) -> None:
+    """Ended submissions go when the disk is full; a worker may still be at a copy of one."""
+    tasks = [FetchTask(99, "http://x"), ReadTask(99, "abc", "a", {}), SolveTask(99, "abc", "a", {})]
+    for task in tasks:
+        queue.crashed(task, "it died")
+        queue.fail(task, "it failed")
+    queue.finish_reading(99, [FoundImage("abc", "a", "")])
+    queue.fetched(99, "abc")
+    queue.solved(99, SOLVED)
+    assert queue.take() is None
+    assert database.rows("SELECT * FROM calibrations") == []
