@@ -133,8 +133,9 @@ class StandIn:
         except Unreachable as error:
             logger.warning("%s All that is left is solved on this machine.", error)
         for result in self._solved(itertools.chain(list(left), files)):
-            late = None if result.solved else left.pop(result.path, None)
-            yield late or result
+            late = left.pop(result.path, None)
+            yield result if result.solved or late is None else late
+        yield from filter(None, left.values())
 
     def _solved(self, files: Iterator[str | Path]) -> Iterator[BatchResult]:
         first = next(files, None)

@@ -15,16 +15,22 @@ End = Literal["solved", "failed", "unfinished"]
 """`unfinished`: the same again may go on with it."""
 
 
-def _column(kind: type, meaning: str, unit: str = "", **default: Any) -> Any:
-    return attrs.field(**default, metadata={"kind": kind, "meaning": meaning, "unit": unit})
+def _column(kind: type, meaning: str, unit: str = "", **field: Any) -> Any:
+    return attrs.field(**field, metadata={"kind": kind, "meaning": meaning, "unit": unit})
+
+
+def _printable(text: str) -> str:
+    """Return a name that may not be UTF-8 as one that can be written."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 @attrs.frozen(kw_only=True)
 class Row:
     """A row. Its fields are the columns, with kind, meaning and unit (in astropy's words)."""
 
-    name: str = _column(str, "Name of the file")
-    path: str = _column(str, "Its path")
+    # The path stands first because a line that begins with # would be taken for a comment.
+    path: str = _column(str, "Path of the file", converter=_printable)
+    name: str = _column(str, "Its name", converter=_printable)
     state: str = _column(str, "solved, failed, or unfinished: the same again goes on with it")
     server: str | None = _column(str, "Server that was asked", default=None)
     submission_id: int | None = _column(int, "Submission on that server", default=None)

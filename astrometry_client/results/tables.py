@@ -57,7 +57,7 @@ def write_rows(rows: Iterable[Row], file: IO[str], form: Format) -> None:
 def writing_table(path: Path) -> Iterator[IO[str]]:
     """Give a file for `write_rows` that takes the name `path` when all went well."""
     with writing_whole(path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         yield text
         text.detach()
 
