@@ -88,7 +88,6 @@ def image_content(records: Records, entry: Entry) -> Html:
 
 
 def _solved(records: Records, entry: Entry, job_id: int) -> Html:
-    found = records.annotations(job_id) or []
     return filled(
         template("solved.html"),
         picture=_picture(entry, job_id, tuple(LAYERS)),
@@ -100,7 +99,7 @@ def _solved(records: Records, entry: Entry, job_id: int) -> Html:
                 for product, name, about in DOWNLOADS
             ),
         ),
-        objects=_objects(found),
+        objects=_objects(records.annotations(job_id) or [], entry.calibration or {}),
         log=records.log(job_id),
     )
 
@@ -153,16 +152,21 @@ def _calibration(calibration: dict[str, float]) -> Iterator[dict[str, str]]:
         yield {"name": name, "value": value, "other": other}
 
 
-def _objects(found: list[dict[str, Any]]) -> Html:
+def _objects(found: list[dict[str, Any]], calibration: dict[str, float]) -> Html:
     if not found:
         return Html("<p>No named object lies in this field.</p>")
-    shown = repeated(OBJECT, (_object(note) for note in found[:MOST_OBJECTS]))
+    nebulae_first = sorted(found, key=lambda note: note["type"] == "bright")
+    scale = calibration["pixscale"]
+    shown = repeated(OBJECT, (_object(note, scale) for note in nebulae_first[:MOST_OBJECTS]))
     rest = len(found) - MOST_OBJECTS
     more = filled("<p>$rest more are told by the API.</p>", rest=rest) if rest > 0 else Html("")
     return filled('<ul class="objects">$shown</ul>$more', shown=shown, more=more)
 
 
-def _object(note: dict[str, Any]) -> dict[str, str]:
-    *others, name = note["names"]
-    magnitude = [f"{note['vmag']:.1f} mag"] if note.get("vmag") is not None else []
-    return {"name": name, "about": ", ".join([*others, *magnitude])}
+def _object(note: dict[str, Any], pixel_scale_arcsec: float) -> dict[str, str]:
+    *about, name = note["names"]
+    if note["radius"]:
+        about.append(f"{sky.angle(2.0 * note['radius'] * pixel_scale_arcsec)} across")
+    if note.get("vmag") is not None:
+        about.append(f"{note['vmag']:.1f} mag")
+    return {"name": name, "about": ", ".join(about)}
