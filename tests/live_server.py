@@ -1,8 +1,11 @@
 """A user of a running server, and looks at its processes."""
 
+import contextlib
 import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +92,31 @@ def alive(pid: int) -> bool:
 def children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+SERVE = """
+import json, sys
+from astrometry_client.server.run import serve
+
+def tell(ready):
+    print(json.dumps([ready.url, ready.api_key]), flush=True)
+
+serve(on_ready=tell, **json.loads(sys.argv[1]))
+print("ended in order", flush=True)
+"""
+
+
+@contextlib.contextmanager
+def served(data_dir: Path, **options: Any) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
+    """Run `serve` as the command does; give its process, address and API key."""
+    given = json.dumps(
+        {"data_dir": str(data_dir), "port": 0, "engine": "toy_engines:toy", "workers": 1, **options}
+    )
+    command = [sys.executable, "-c", SERVE, given]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            url, api_key = json.loads(process.stdout.readline())
+            yield process, url, api_key
+        finally:
+            process.kill()

@@ -74,5 +74,18 @@ def toy(index_dirs: Iterable[Path]) -> Toy:
     return Toy()
 
 
+class Slow(Toy):
+    """Takes a moment, and notes which image it has solved."""
+
+    def solve(self, field: Field, hints: Hints) -> Match | None:
+        time.sleep(0.03)
+        note(f"solved {field.x.max():.0f}")
+        return super().solve(field, hints)
+
+
+def slow(index_dirs: Iterable[Path]) -> Toy:
+    return Slow()
+
+
 def broken(index_dirs: Iterable[Path]) -> Toy:
     raise RuntimeError("this engine has no fuel")

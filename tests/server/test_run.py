@@ -7,47 +7,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
-from live_server import Api, alive, children, until
+from live_server import Api, alive, children, served, until
 from toy_engines import ENDLESS, SOLVED
 
 from astrometry_client.errors import InputError
 from astrometry_client.server import run
 from astrometry_client.server.run import LocalServer
 from astrometry_client.server.settings import ServerSettings
-
-SERVE = """
-import json, sys
-from astrometry_client.server.run import serve
-
-def tell(ready):
-    print(json.dumps([ready.url, ready.api_key]), flush=True)
-
-serve(on_ready=tell, **json.loads(sys.argv[1]))
-print("ended in order", flush=True)
-"""
-
-
-@contextlib.contextmanager
-def served(data_dir: Path, **options: Any) -> Iterator[tuple["subprocess.Popen[str]", str, str]]:
-    """Run `serve` as the command does; give its process, address and API key."""
-    given = json.dumps(
-        {"data_dir": str(data_dir), "port": 0, "engine": "toy_engines:toy", "workers": 1, **options}
-    )
-    command = [sys.executable, "-c", SERVE, given]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        try:
-            url, api_key = json.loads(process.stdout.readline())
-            yield process, url, api_key
-        finally:
-            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
