@@ -15,8 +15,9 @@ class _Cuttable(HTTPConnection):
     """Asks before each block whether the request is still wanted."""
 
     def connect(self) -> None:
-        check_interrupt()
         super().connect()
+        # Until now there was nothing to cut.
+        check_interrupt()
 
     def send(self, data: Any) -> None:
         use_connection(self)
