@@ -43,7 +43,8 @@ return image.complete && image.naturalWidth ? image.src : null;
 
 ENTRY = """
 const [name, state] = arguments;
-const item = [...document.querySelectorAll(".entries li")].find((item) => item.firstChild.textContent === name);
+const items = [...document.querySelectorAll(".entries li")];
+const item = items.find((item) => item.firstChild.textContent === name);
 return item?.querySelector(".state").textContent === state ? item : null;
 """
 
@@ -112,6 +113,17 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def slow(self, *, upload_bytes_per_s: int = -1) -> None:
+        """Send no faster than this; -1 is as fast as it goes."""
+        self.driver.execute_cdp_cmd("Network.enable", {})
+        network = {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": upload_bytes_per_s,
+        }
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", network)
 
     def fetch(self, css: str) -> bytes:
         """Return the file a link leads to, asked for by the page itself."""

@@ -49,7 +49,7 @@ class Solving:
         try:
             return {"images": [attrs.asdict(image) for image in self._images(task)]}
         except (ImageError, ArchiveError) as error:
-            return {"reason": str(error)[-LONGEST_MESSAGE:]}
+            return {"reason": _told(error, task.sha1, task.filename)[-LONGEST_MESSAGE:]}
         except MemoryError:
             return {"reason": self._no_memory()}
 
@@ -123,7 +123,7 @@ class Solving:
             try:
                 field = read_field(self.files.path(stored.sha1), _reading_hints(options))
             except ImageError as error:
-                reasons.append(str(error))
+                reasons.append(_told(error, stored.sha1, name))
             else:
                 found.append(self._found(stored.sha1, name, field))
         if not found:
@@ -139,6 +139,11 @@ class Solving:
         with np.load(self.files.path(sha1)) as packed:
             values = {name: packed[name] for name in packed.files}
         return Field(**{name: value if value.ndim else value.item() for name, value in values.items()})
+
+
+def _told(error: Exception, sha1: str | None, name: str) -> str:
+    """Return what is wrong with a file under the name its owner knows."""
+    return str(error).replace(sha1, name) if sha1 else str(error)
 
 
 def _reading_hints(options: Json) -> Hints:

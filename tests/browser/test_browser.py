@@ -131,9 +131,58 @@ def test_key_is_kept_nowhere(browser: Browser) -> None:
     assert browser.run("return sessionStorage.length") == 0
 
 
+def test_upload_shows_its_progress_and_can_be_stopped(browser: Browser) -> None:
+    browser.log_in()
+    browser.slow(upload_bytes_per_s=200_000)
+    browser.drop("large.fits", b"0" * 2_000_000)
+    browser.until(lambda: 0.0 < float(browser.find("progress").get_attribute("value")) < 1.0)
+    assert "%" in browser.text("#uploads .said")
+    browser.click("#uploads button")
+    browser.until(lambda: "Stopped." in browser.text("#uploads"))
+    browser.click("#uploads button")
+    assert browser.all("#uploads li") == []
+    browser.slow()
+
+
+def test_file_that_is_too_large_is_not_sent(browser: Browser) -> None:
+    browser.log_in()
+    browser.run("document.querySelector('#files').dataset.largest = 1000")
+    browser.drop("large.fits", b"0" * 1001)
+    browser.until(lambda: "larger than this server takes" in browser.text("#uploads"))
+
+
+def test_long_list_has_pages_and_can_be_narrowed(browser: Browser, open_server: LocalServer) -> None:
+    api = Api.login(open_server.url, "anyone")
+    last = [api.upload(b"a letter", f"{number}.fits") for number in range(55)][-1]
+    api.read(last)
+    browser.driver.get(open_server.url)
+    browser.until(lambda: len(browser.all(".entries li")) == 50)
+    browser.click("#older")
+    browser.until(lambda: len(browser.all(".entries li")) < 50)
+    assert browser.find("#older").get_attribute("disabled")
+    browser.click("[data-state=failed]")
+    browser.until(lambda: len(browser.all(".entries li")) == 50)
+    browser.click("[data-state=solved]")
+    browser.until(lambda: browser.text(".empty") == "No image is solved.")
+    assert browser.all(".filters [aria-pressed=true]") == [browser.find("[data-state=solved]")]
+
+
+def test_focus_stays_while_the_list_changes(browser: Browser, open_server: LocalServer) -> None:
+    api = Api.login(open_server.url, "anyone")
+    api.read(api.upload(b"a letter", "first.fits"))
+    browser.driver.get(open_server.url)
+    link = browser.entry("first.fits", "failed").find_element("tag name", "a")
+    browser.run("arguments[0].focus()", link)
+    api.read(api.upload(b"a letter", "second.fits"))
+    browser.run("document.dispatchEvent(new Event('visibilitychange'))")
+    browser.entry("second.fits", "failed")
+    assert browser.driver.switch_to.active_element == link
+    assert browser.text("#said") == "second.fits: failed"
+
+
 def test_server_for_anyone_asks_for_no_key(browser: Browser, open_server: LocalServer) -> None:
     browser.driver.get(open_server.url)
-    browser.until(lambda: browser.shown(".empty"))
+    browser.until(lambda: browser.shown("#choose"))
     assert not browser.shown("#key")
     assert not browser.shown("#leave")
     browser.drop("letter.fits", b"a letter")

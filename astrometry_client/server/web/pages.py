@@ -19,9 +19,14 @@ FILTER = (
 
 def home(request: Request) -> Response:
     """Show the form for uploads and all images of the user."""
-    anyone = "yes" if service_of(request).settings.allow_anyone else ""
-    listing = _listing("Submitted", submission_id="")
-    return _page("Images", filled(template("home.html"), anyone=anyone, listing=listing))
+    settings = service_of(request).settings
+    content = filled(
+        template("home.html"),
+        anyone="yes" if settings.allow_anyone else "",
+        upload_bytes=settings.upload_bytes,
+        listing=_listing("Submitted", submission_id=""),
+    )
+    return _page("Images", content)
 
 
 def submission(request: Request) -> Response:

@@ -116,6 +116,11 @@ def test_name_of_a_file_is_text(server: LocalServer, images: dict[str, str], kin
     assert "x" not in page.values("src")
 
 
+def test_reason_of_a_failure_has_the_name_of_the_file(server: LocalServer, images: dict[str, str]) -> None:
+    page = Page.read(requests.get(server.url + images["unread"], timeout=DEADLINE_S).text)
+    assert f"{HOSTILE}: not an image" in page.texts["span"]
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -4,6 +4,8 @@ import { inWords, readOptions } from "./options.js";
 
 // Uploads, one at a time.
 
+const MIB = 2 ** 20;
+
 /** Send a file; resolves when the server has it, rejects with what to tell. */
 function send(file, options, row) {
   return new Promise((resolve, reject) => {
@@ -61,11 +63,14 @@ function uploadRow(file) {
 
 export function setUpUploads(afterUpload) {
   const form = find("#options-form");
+  const input = find("#files");
   let line = Promise.resolve();
 
   async function upload(file, options, row) {
     if (row.stopped) return;
     try {
+      const largest = Number(input.dataset.largest);
+      if (file.size > largest) throw new Error(`It is larger than this server takes (${Math.floor(largest / MIB)} MiB).`);
       row.progress(0);
       await send(file, options, row);
       row.done();
@@ -93,7 +98,6 @@ export function setUpUploads(afterUpload) {
     }
   }
 
-  const input = find("#files");
   find("#choose").addEventListener("click", () => input.click());
   input.addEventListener("change", () => {
     take([...input.files]);
