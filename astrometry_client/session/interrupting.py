@@ -1,4 +1,4 @@
-"""Ending a request from another thread: its waits and its connection at once, what it sends between blocks."""
+"""Ending a request from another thread: waits and connection at once, what is sent between two blocks."""
 
 import os
 import socket
