@@ -37,7 +37,7 @@ class Fault:
         ----------
         call
             Which requests count: a name such as `login`, `upload`, `submission`, `job`, `info` or
-            `wcs_file`, or a pattern such as `*_file` or `*`.
+            `wcs_file`, a pattern such as `*_file` or `*`, or a path such as `/api/submissions/2`.
         """
         return Planned(self, call, numbers=numbers)
 
@@ -170,13 +170,14 @@ class Plan:
         with self._lock:
             self._planned += [(one, {}) for one in planned]
 
-    def next(self, call: str) -> Fault | None:
-        """Return what goes wrong with the next request of this name."""
+    def next(self, call: str, path: str = "") -> Fault | None:
+        """Return what goes wrong with the next request of this name, to this path."""
         with self._lock:
             found = [
                 planned.fault
                 for number, (planned, seen) in enumerate(self._planned)
-                if fnmatchcase(call, planned.call) and self._meant(number, planned, seen, call)
+                if fnmatchcase(path if planned.call.startswith("/") else call, planned.call)
+                and self._meant(number, planned, seen, call)
             ]
         return found[0] if found else None
 

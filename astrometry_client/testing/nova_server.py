@@ -208,7 +208,7 @@ class NovaServer:
         from astrometry_client.session.endpoints import endpoint_of, ids_in
 
         self._desk.solvers.catch_up()
-        fault = self._plan.next(endpoint_of(head.target).name)
+        fault = self._plan.next(endpoint_of(head.target).name, head.target)
         if isinstance(fault, ExpireSessions):
             self.expire_sessions(purged=fault.purged)
         elif isinstance(fault, VanishJob) and "job_id" in (ids := ids_in(head.target)):

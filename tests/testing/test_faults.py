@@ -169,6 +169,17 @@ def test_same_seed_gives_same_faults_in_any_order_of_calls() -> None:
     assert 60 < sum(fault is not None for fault in of_jobs(1, alone)) < 120
 
 
+def test_path_may_be_named() -> None:
+    plan = Plan([Cut().at("/api/jobs/2", 1), Drip().at("/wcs_file/*")])
+    asked = (
+        ("job", "/api/jobs/1"),
+        ("job", "/api/jobs/2"),
+        ("job", "/api/jobs/2"),
+        ("wcs_file", "/wcs_file/5"),
+    )
+    assert [plan.next(call, path) for call, path in asked] == [None, Cut(), None, Drip()]
+
+
 def test_plan_is_a_value() -> None:
     assert Status(503).at("job", 1, 2) == Planned(Status(503), "job", numbers=(1, 2))
     assert Status(503).rate(0.1) == Planned(Status(503), "*", share=0.1)
