@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -40,6 +41,10 @@ def fetched(url: str, settings: ServerSettings, *, allowed: Callable[[Address], 
         *((private, False) for private in ("169.254.169.254", "100.64.0.1", "224.0.0.1", "255.255.255.255")),
         *((private, False) for private in ("::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:127.0.0.1")),
         *((private, False) for private in ("64:ff9b::7f00:1", "2002:7f00:1::", "::ffff:10.0.0.1")),
+        *(
+            (private, False)
+            for private in ("::127.0.0.1", "::ffff:0:127.0.0.1", "fec0::1", "2001:0:7f00:1::")
+        ),
     ],
 )
 def test_addresses_of_the_open_internet_are_told_from_others(address: str, *, public: bool) -> None:
@@ -197,3 +202,57 @@ def test_failed_fetch_ends_the_submission_with_a_message(httpserver: HTTPServer,
     api, submission_id = url_upload(server, httpserver.url_for("/m31.txt"))
     assert "not on the open internet" in api.read(submission_id)["error_message"]
     assert httpserver.log == []
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """Give the URL of a server that takes every connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def test_silent_server_keeps_no_solver_and_no_other_url_waiting(
+    silent: str, httpserver: HTTPServer, toy_dir: Path
+) -> None:
+    listed = "".join(f"{number} {number}\n" for number in range(1, SOLVED + 1))
+    httpserver.expect_request("/m31.txt").respond_with_data(listed)
+    with LocalServer(engine="toy_engines:toy", workers=1, fetches=2, private_urls=True) as server:
+        api, waiting = url_upload(server, silent)
+        api.until(waiting, lambda document: document["processing_started"] != "None")
+        assert api.ended(api.upload_sources(SOLVED)) == ["success"]
+        _, other = url_upload(server, httpserver.url_for("/m31.txt"))
+        assert api.ended(other) == ["success"]
+        assert api.submission(waiting)["processing_finished"] == "None"
+
+
+def test_fetch_that_takes_too_long_is_stopped(silent: str, toy_dir: Path) -> None:
+    options = {"workers": 1, "private_urls": True, "fetch_timeout_s": 1.0}
+    with LocalServer(engine="toy_engines:toy", **options) as server:
+        api, submission_id = url_upload(server, silent)
+        assert api.read(submission_id)["error_message"] == "stopped after 1 s"
+
+
+def test_name_with_one_forbidden_address_is_refused(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def both(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, 1, 6, "", (address, port)) for address in ("93.184.215.14", "127.0.0.1")]
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    with pytest.raises(FetchError, match="open internet"):
+        fetched("http://two-faced.example/", settings, allowed=is_public)
+
+
+def test_name_is_looked_up_once_so_it_cannot_change_its_mind(
+    httpserver: HTTPServer, settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    httpserver.expect_request("/a").respond_with_data(b"sky")
+    answers, look_up = ["127.0.0.1", "127.0.0.9"], socket.getaddrinfo
+
+    def changing(host: str, *more: Any, **options: Any) -> list[Any]:
+        return look_up(answers.pop(0) if host == "rebinding.example" else host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", changing)
+    url = f"http://rebinding.example:{httpserver.port}/a"
+    assert fetched(url, settings, allowed=only_the_first) == b"sky"
+    assert answers == ["127.0.0.9"]
