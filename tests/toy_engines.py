@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from astrometry_client.server.engine import Field, Hints, Match
 
-SOLVED, UNSOLVED, ENDLESS, DEADLY, DEADLY_ONCE, GREEDY = 10, 1, 2, 3, 4, 5
+SOLVED, UNSOLVED, ENDLESS, DEADLY, DEADLY_ONCE, GREEDY, BROKEN = 10, 1, 2, 3, 4, 5, 6
 
 CALIBRATION = {
     "ra": 10.0,
@@ -62,6 +62,8 @@ class Toy:
                 os.kill(os.getpid(), signal.SIGKILL)
             case 5:
                 np.empty(1 << 30)  # 8 GiB of addresses
+            case 6:
+                raise ValueError("the toy is broken")
         return Match(
             wcs_file=wcs_file(),
             calibration={**CALIBRATION, "pixscale": hints.scale_lower_arcsec or 36.0},

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from live_server import Api, alive, children, until
-from toy_engines import DEADLY, DEADLY_ONCE, ENDLESS, GREEDY, SOLVED
+from processes import wait_for_descendants, wait_until_gone
+from toy_engines import BROKEN, DEADLY, DEADLY_ONCE, ENDLESS, GREEDY, SOLVED
 
 from astrometry_client.server.run import LocalServer
 
@@ -49,7 +50,9 @@ def test_process_killed_once_is_replaced_and_the_job_repeated(api: Api, notes: P
 
 
 def test_job_that_kills_its_process_twice_fails(api: Api, notes: Path) -> None:
-    assert api.ended(api.upload_sources(DEADLY)) == ["failure"]
+    submission_id = api.upload_sources(DEADLY)
+    assert api.ended(submission_id) == ["failure"]
+    assert "killed by SIGKILL" in log_of(api, submission_id)
     assert len((notes / "deadly").read_text().split()) == 2
     assert serves_on(api)
 
@@ -73,7 +76,9 @@ def test_job_that_takes_too_long_fails_and_leaves_no_process(hasty: Api, notes: 
 
 
 def test_job_that_takes_too_much_memory_fails(api: Api) -> None:
-    assert api.ended(api.upload_sources(GREEDY)) == ["failure"]
+    submission_id = api.upload_sources(GREEDY)
+    assert api.ended(submission_id) == ["failure"]
+    assert "more memory is needed than a worker may have (4096 MiB)" in log_of(api, submission_id)
     assert serves_on(api)
 
 
@@ -86,3 +91,51 @@ def test_killed_server_leaves_no_process(notes: Path, toy_dir: Path) -> None:
         assert processes[1] in children(running.pid)
         os.kill(running.pid, signal.SIGKILL)
         until(lambda: [pid for pid in processes if alive(pid)], lambda left: not left)
+
+
+@pytest.fixture
+def endless_solve_field(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install a `solve-field` with helpers of its own, which never ends."""
+    command = tmp_path / "solve-field"
+    command.write_text("#!/bin/sh\nsleep 600 &\n(sleep 600; true) &\nsleep 600\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
+def solving_without_end(api: Api, server: LocalServer) -> tuple[int, list[int]]:
+    """Return a submission, and the processes at work on it: worker, guard, command and its three helpers."""
+    assert server.pid
+    submission_id = api.upload_sources(SOLVED)
+    return submission_id, wait_for_descendants(server.pid, count=6)
+
+
+@pytest.mark.usefixtures("endless_solve_field")
+def test_command_that_takes_too_long_leaves_no_process() -> None:
+    with LocalServer(engine="solve-field", workers=1, solve_timeout_s=4.0) as server:
+        api = Api.login(server.url, server.api_key)
+        submission_id, processes = solving_without_end(api, server)
+        assert api.ended(submission_id) == ["failure"]
+        wait_until_gone(processes)
+        assert "failure (stopped after 4 s)" in log_of(api, submission_id)
+
+
+@pytest.mark.usefixtures("endless_solve_field")
+@pytest.mark.parametrize("kill", [False, True], ids=["stopped", "killed"])
+def test_ended_server_leaves_no_process_of_a_command(*, kill: bool) -> None:
+    with LocalServer(engine="solve-field", workers=1) as server:
+        assert server.pid
+        _, processes = solving_without_end(Api.login(server.url, server.api_key), server)
+        if kill:
+            os.kill(server.pid, signal.SIGKILL)
+            wait_until_gone(processes)
+    wait_until_gone(processes)
+
+
+def log_of(api: Api, submission_id: int) -> str:
+    return api.get(f"joblog/{api.submission(submission_id)['jobs'][0]}").text
+
+
+def test_words_of_a_crash_are_in_the_log_of_the_job(api: Api) -> None:
+    submission_id = api.upload_sources(BROKEN)
+    assert api.ended(submission_id) == ["failure"]
+    assert "ValueError: the toy is broken" in log_of(api, submission_id)
