@@ -14,7 +14,7 @@ import pytest
 from astrometry_net_client.uploads import URLUpload
 from astropy.io import fits
 from astropy.table import Table
-from astroquery.astrometry_net import AstrometryNet as Astroquery
+from astroquery.astrometry_net import AstrometryNet as Astroquery, conf
 from astroquery.exceptions import TimeoutError as AstroqueryTimeoutError
 from PIL import Image
 
@@ -42,7 +42,8 @@ uploading_the_image = pytest.mark.filterwarnings("ignore:.*force_image_upload")
 
 
 @pytest.fixture
-def astroquery_at() -> Callable[[str, str], Any]:
+def astroquery_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
+    monkeypatch.setattr(conf, "api_key", "")  # the client writes it there
     def made(url: str, api_key: str) -> Any:
         client = Astroquery()
         client.URL, client.API_URL, client.api_key = url, f"{url}/api", api_key
