@@ -47,6 +47,7 @@ def page(title: str, text: str = "", *, status: int = 200) -> Response:
     html = (
         '<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="/web/icon.svg" type="image/svg+xml">'
         f'<link rel="stylesheet" href="/web/page.css"><title>{escape(title)}</title></head>\n'
         f'<body><main class="alone"><h1>{escape(title)}</h1><p>{escape(text)}</p>'
         '<p><a href="/">All images</a></p></main></body>\n</html>\n'

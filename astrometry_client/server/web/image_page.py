@@ -166,7 +166,7 @@ def _objects(found: list[dict[str, Any]], calibration: dict[str, float]) -> Html
 def _object(note: dict[str, Any], pixel_scale_arcsec: float) -> dict[str, str]:
     *about, name = note["names"]
     if note["radius"]:
-        about.append(f"{sky.angle(2.0 * note['radius'] * pixel_scale_arcsec)} across")
+        about.append(f"{sky.angle(2.0 * note['radius'] * pixel_scale_arcsec, digits=2)} across")
     if note.get("vmag") is not None:
         about.append(f"{note['vmag']:.1f} mag")
     return {"name": name, "about": ", ".join(about)}

@@ -33,7 +33,7 @@ def submission(request: Request) -> Response:
     """Show the images of a submission; the image itself, if it is the only one."""
     entries = service_of(request).records.listing.page(0, submission_id=id_in_path(request))
     if not entries:
-        raise PageError(404, "there is no such submission")
+        raise PageError(404, "There is no such submission.")
     if len(entries) > 1 or entries[0].state == "queued":
         return _several(entries[0].submission_id)
     if entries[0].image_id is None:
@@ -45,7 +45,7 @@ def image(request: Request) -> Response:
     """Show an image: where it lies, or why that is not known."""
     entries = service_of(request).records.listing.page(0, image_id=id_in_path(request))
     if not entries:
-        raise PageError(404, "there is no such image")
+        raise PageError(404, "There is no such image.")
     return _one(request, entries[0])
 
 

@@ -20,12 +20,12 @@ def _sexagesimal(tenths: int, *units: str) -> str:
     return f"{whole:02}{units[0]} {minute:02}{units[1]} {second:02}.{tenth}{units[2]}"
 
 
-def angle(arcsec: float) -> str:
-    """Return an angle in the unit that suits its size, with four digits."""
+def angle(arcsec: float, *, digits: int = 4) -> str:
+    """Return an angle in the unit that suits its size."""
     for unit, size in (("°", 3600.0), ("′", 60.0)):
         if arcsec >= size:
-            return f"{_four_digits(arcsec / size)}{unit}"
-    return f"{_four_digits(arcsec)}″"
+            return f"{_rounded(arcsec / size, digits)}{unit}"
+    return f"{_rounded(arcsec, digits)}″"
 
 
 def place(calibration: dict[str, float]) -> str:
@@ -38,6 +38,6 @@ def size(calibration: dict[str, float]) -> str:
     return " × ".join(angle(calibration[side]) for side in ("width_arcsec", "height_arcsec"))
 
 
-def _four_digits(value: float) -> str:
+def _rounded(value: float, digits: int) -> str:
     before = len(str(int(value)))
-    return f"{value:.{max(0, 4 - before)}f}"
+    return f"{value:.{max(0, digits - before)}f}"

@@ -40,3 +40,7 @@ def test_declination_has_a_sign(degrees: float, shown: str) -> None:
 )
 def test_angle_has_the_unit_of_its_size(arcsec: float, shown: str) -> None:
     assert sky.angle(arcsec) == shown
+
+
+def test_angle_is_as_precise_as_asked() -> None:
+    assert [sky.angle(arcsec, digits=2) for arcsec in (5400.0, 1200.0, 2.0)] == ["1.5°", "20′", "2.0″"]

@@ -1,11 +1,13 @@
-"""Every text can be read: the contrast of colours, in both schemes."""
+"""Every text can be read in both schemes of colours, and the scripts keep text apart from HTML."""
 
 import re
 from importlib.resources import files
 
 import pytest
 
-CSS = (files("astrometry_client.server.web") / "files" / "page.css").read_text(encoding="utf-8")
+FILES = files("astrometry_client.server.web") / "files"
+CSS = (FILES / "page.css").read_text(encoding="utf-8")
+SCRIPTS = [file for file in FILES.iterdir() if file.name.endswith(".js")]
 LIGHT, DARK = (
     dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
     for block in re.findall(r":root \{(.*?)\}", CSS, re.S)
@@ -39,6 +41,11 @@ def test_edges_of_controls_have_a_contrast_of_3(scheme: dict[str, str]) -> None:
 
 def test_schemes_name_the_same_colours() -> None:
     assert LIGHT.keys() == DARK.keys()
+
+
+def test_scripts_make_no_html_of_text() -> None:
+    makers = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|setTimeout\(['\"]"
+    assert not [script.name for script in SCRIPTS if re.search(makers, script.read_text(encoding="utf-8"))]
 
 
 def test_nothing_comes_from_elsewhere() -> None:

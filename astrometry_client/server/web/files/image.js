@@ -7,6 +7,7 @@ function setUpPicture(figure) {
   const image = find("img", figure);
   const view = find(".view", figure);
   const zoom = find("#zoom", figure);
+  let toCentre = false;
 
   function show() {
     const layer = find("input:checked", figure);
@@ -18,13 +19,18 @@ function setUpPicture(figure) {
     find("figcaption span", figure).textContent = layer.dataset.caption;
   }
 
-  image.addEventListener("load", () => view.classList.remove("waiting"));
+  image.addEventListener("load", () => {
+    view.classList.remove("waiting");
+    if (toCentre) view.scrollTo((view.scrollWidth - view.clientWidth) / 2, (view.scrollHeight - view.clientHeight) / 2);
+    toCentre = false;
+  });
   image.addEventListener("error", () => {
     view.classList.remove("waiting");
     find("figcaption span", figure).textContent = "This picture could not be made.";
   });
   zoom.addEventListener("click", () => {
     zoom.ariaPressed = String(zoom.ariaPressed !== "true");
+    toCentre = true;
     show();
   });
   for (const radio of all(".layers input", figure)) radio.addEventListener("change", show);
