@@ -9,6 +9,7 @@ import click
 from astrometry_client.cli.cache import cache
 from astrometry_client.cli.demo import demo
 from astrometry_client.cli.exit_codes import exit_code, message, table
+from astrometry_client.cli.index import index
 from astrometry_client.cli.ledger import export, results, status
 from astrometry_client.cli.login import login, logout, whoami
 from astrometry_client.cli.resume import resume
@@ -42,5 +43,5 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (solve, resume, status, results, export, serve, demo, login, logout, whoami, cache):
+for command in (solve, resume, status, results, export, serve, demo, login, logout, whoami, cache, index):
     main.add_command(command)

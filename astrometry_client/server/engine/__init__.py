@@ -1,6 +1,7 @@
 """Plate solvers behind one small interface: `engines(...)["sep"].solve(path, hints)`."""
 
-from .indexes import IndexFile, field_widths_deg, index_dirs, index_files, shipped_dir
+from .coverage import Gap, covered, gaps
+from .indexes import IndexFile, find_index_files, index_dirs, index_files, shipped_dir
 from .installed import engines
 from .source_lists import field_of
 from .sources import read_field
@@ -9,13 +10,16 @@ from .values import Engine, Field, Hints, ImageError, Match
 __all__ = [
     "Engine",
     "Field",
+    "Gap",
     "Hints",
     "ImageError",
     "IndexFile",
     "Match",
+    "covered",
     "engines",
     "field_of",
-    "field_widths_deg",
+    "find_index_files",
+    "gaps",
     "index_dirs",
     "index_files",
     "read_field",

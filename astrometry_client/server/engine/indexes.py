@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import warnings
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -16,11 +17,18 @@ from .values import Floats
 SYSTEM_DIR = Path("/usr/share/astrometry")
 """Where Debian's packages of index files unpack."""
 
-NARROWEST_FIELD, WIDEST_FIELD = 2.0, 1.4
-"""Field width over the size of the smallest and of the largest pattern: within, every rendered field solved.
+NARROWEST_FIELD, WIDEST_FIELD = 2.0, 4.0
+"""Field width over the size of a file's smallest and largest pattern: within, every rendered field solved
+with that file alone. A little beyond, most still do."""
 
-Patterns of 2.8° to 33° serve fields of 6° to 45°; a little beyond, some fields still solve.
-"""
+WIDEST_FIELD_DEG = 50.0
+"""Wider fields are bent too much, whatever the patterns: of 60°, 18 of 20 solved; of 45°, all."""
+
+TABLES = {"quads", "kdtree_data_codes", "kdtree_data_stars", "kdtree_range_stars"}
+"""First columns of the tables without which an index file is none."""
+
+CATALOGUES = {41: "Tycho-2", 42: "2MASS", 52: "Tycho-2 and Gaia DR2"}
+"""What series of index files are made of, by the hundreds of their numbers (data.astrometry.net, 2026-11)."""
 
 
 @attrs.frozen(kw_only=True)
@@ -31,12 +39,30 @@ class IndexFile:
     quad_lower_deg: float
     quad_upper_deg: float
     star_count: int
-    whole_sky: bool
+    catalogue: str = ""
+    healpix: int | None = None
+    healpix_sides: int = 0
+    """Parts along the side of one of the sky's 12 base pixels, of which the file has part `healpix`."""
 
     @property
     def name(self) -> str:
         """Return the name without folder and endings."""
         return self.path.name.split(".")[0]
+
+    @property
+    def whole_sky(self) -> bool:
+        """Tell whether it serves the whole sky."""
+        return self.healpix is None
+
+    @property
+    def field_widths_deg(self) -> tuple[float, float]:
+        """Return the narrowest and the widest field it serves well, degrees."""
+        narrowest = NARROWEST_FIELD * self.quad_lower_deg
+        return narrowest, max(narrowest, min(WIDEST_FIELD * self.quad_upper_deg, WIDEST_FIELD_DEG))
+
+
+class DamagedIndex(Exception):
+    """The file is no index file, or was cut; the message says why, in one line."""
 
 
 def shipped_dir() -> Path:
@@ -53,35 +79,59 @@ def index_dirs(named: Iterable[Path] = ()) -> list[Path]:
 
 def index_files(folders: Iterable[Path]) -> list[IndexFile]:
     """Return the index files in these folders, widest fields first; of files of one name the first counts."""
+    return find_index_files(folders)[0]
+
+
+def find_index_files(folders: Iterable[Path]) -> tuple[list[IndexFile], dict[Path, str]]:
+    """Return the index files in these folders, as `index_files`, and why others cannot be used."""
     by_name: dict[str, Path] = {}
     for folder in folders:
         for path in sorted(folder.glob("index-*.fits")):
             by_name.setdefault(path.name, path)
-    known = [found for path in by_name.values() if (found := _describe(path)) is not None]
-    return sorted(known, key=lambda index: -index.quad_upper_deg)
+    found, damaged = [], {}
+    for path in by_name.values():
+        try:
+            found.append(_described(path))
+        except DamagedIndex as error:
+            damaged[path] = str(error)
+    return sorted(found, key=lambda index: -index.quad_upper_deg), damaged
 
 
-def field_widths_deg(files: Iterable[IndexFile]) -> tuple[float, float] | None:
-    """Return the narrowest and the widest field these files serve well, degrees; `None` without files."""
-    sizes = [(index.quad_lower_deg, index.quad_upper_deg) for index in files]
-    if not sizes:
-        return None
-    return NARROWEST_FIELD * min(low for low, _ in sizes), WIDEST_FIELD * max(high for _, high in sizes)
-
-
-@functools.lru_cache(maxsize=256)
-def _describe(path: Path) -> IndexFile | None:
+def _described(path: Path) -> IndexFile:
     try:
-        header = fits.getheader(path)
-        lower, upper, count = header["SCALE_L"], header["SCALE_U"], header["NSTARS"]
-    except (OSError, KeyError):
-        return None
+        status = path.stat()
+        return _describe(path, status.st_size, status.st_mtime_ns)
+    except OSError as error:
+        raise DamagedIndex(error.strerror or "it cannot be read") from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _describe(path: Path, size_bytes: int, _changed_ns: int) -> IndexFile:
+    """Read the headers, all of them: the last one tells where the file should end."""
+    try:
+        with warnings.catch_warnings(action="ignore"), fits.open(path, memmap=True) as hdus:
+            header = hdus[0].header
+            last = hdus[-1].fileinfo()
+            end = last["datLoc"] + last["datSpan"]
+            lower, upper, count = (header[name] for name in ("SCALE_L", "SCALE_U", "NSTARS"))
+            tables = {hdu.header.get("TTYPE1") for hdu in hdus}
+    except KeyError as error:
+        raise DamagedIndex("it is no index file") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedIndex("it is no FITS file, or damaged") from error
+    if size_bytes < end:
+        raise DamagedIndex(f"it is cut: {size_bytes} of {end} bytes are there")
+    if not tables >= TABLES:
+        raise DamagedIndex("it is damaged: a table in it is missing")
+    sides = int(header.get("HPNSIDE", 0))
     return IndexFile(
         path=path,
         quad_lower_deg=math.degrees(lower),
         quad_upper_deg=math.degrees(upper),
         star_count=count,
-        whole_sky=header.get("HPNSIDE", 0) == 0,
+        catalogue=CATALOGUES.get(int(header.get("INDEXID", 0)) // 100, ""),
+        healpix=int(header["HEALPIX"]) if sides and int(header.get("HEALPIX", -1)) >= 0 else None,
+        healpix_sides=sides,
     )
 
 

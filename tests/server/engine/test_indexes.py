@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sky
+from astropy.io import fits
 
+from astrometry_client.server.engine.coverage import covered
 from astrometry_client.server.engine.indexes import (
-    field_widths_deg,
+    find_index_files,
     index_dirs,
     index_files,
     shipped_dir,
@@ -21,12 +23,8 @@ from astrometry_client.server.engine.indexes import (
 def test_shipped_files_serve_fields_of_6_to_45_degrees() -> None:
     files = index_files([shipped_dir()])
     assert [index.name for index in files] == [f"index-tycho2-{n}" for n in range(19, 12, -1)]
-    assert field_widths_deg(files) == pytest.approx((5.7, 46.7), abs=0.1)
+    assert covered(files) == [pytest.approx((5.7, 50.0), abs=0.1)]
     assert all(index.whole_sky for index in files)
-
-
-def test_no_files_serve_no_field() -> None:
-    assert field_widths_deg([]) is None
 
 
 def test_shipped_data_stay_small() -> None:
@@ -81,6 +79,49 @@ def test_named_folders_and_the_environment_come_before_the_shipped_files(
     assert Path(copy) in [index.path for index in index_files(folders)]
 
 
-def test_files_that_are_no_index_are_passed_over(tmp_path: Path) -> None:
-    (tmp_path / "index-broken.fits").write_bytes(b"not a FITS file")
+def damages(folder: Path) -> dict[str, bytes]:
+    """Return what may lie in a folder under the name of an index file."""
+    whole = (shipped_dir() / "index-tycho2-19.littleendian.fits").read_bytes()
+    image = folder.parent / "image.fits"
+    fits.PrimaryHDU(np.zeros((4, 4))).writeto(image)
+    return {
+        "empty": b"",
+        "letter": b"Dear friend,",
+        "header": whole[:2880],
+        "half": whole[: len(whole) // 2],
+        "cut": whole[:-2880],
+        "zeros": bytes(10_000),
+        "noise": bytes(range(256)) * 100,
+        "image": image.read_bytes(),
+        "bent": whole[:3000] + b"#" * 20_000 + whole[23_000:],
+    }
+
+
+def test_damaged_files_are_told_and_not_used(tmp_path: Path) -> None:
+    folder = tmp_path / "indexes"
+    folder.mkdir()
+    for name, content in damages(folder).items():
+        (folder / f"index-{name}.fits").write_bytes(content)
+    (folder / "index-folder.fits").mkdir()
+    (folder / "index-nowhere.fits").symlink_to(folder / "missing")
+    shutil.copy(shipped_dir() / "index-tycho2-19.littleendian.fits", folder)
+    found, damaged = find_index_files([folder])
+    assert [index.name for index in found] == ["index-tycho2-19"]
+    assert {path.name for path in damaged} == {p.name for p in folder.iterdir()} - {found[0].path.name}
+    assert all(reason and "\n" not in reason for reason in damaged.values())
+
+
+def test_mended_file_is_found_by_the_same_process(tmp_path: Path) -> None:
+    path = tmp_path / "index-tycho2-19.fits"
+    path.write_bytes(b"")
     assert index_files([tmp_path]) == []
+    shutil.copy(shipped_dir() / "index-tycho2-19.littleendian.fits", path)
+    assert [index.path for index in index_files([tmp_path])] == [path]
+
+
+def test_part_of_the_sky_is_known_as_such(tmp_path: Path) -> None:
+    path = Path(shutil.copy(shipped_dir() / "index-tycho2-19.littleendian.fits", tmp_path))
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header.update(HEALPIX=7, HPNSIDE=2)
+    (index,) = index_files([tmp_path])
+    assert (index.healpix, index.healpix_sides, index.whole_sky) == (7, 2, False)
