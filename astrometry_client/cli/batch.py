@@ -21,7 +21,7 @@ from astrometry_client.cli.exit_codes import ImagesLeft
 from astrometry_client.cli.report import as_line
 from astrometry_client.cli.spans import span
 from astrometry_client.errors import AstrometryError, InputError
-from astrometry_client.results import Landed, Landing, ResultsTable, check_place, row_of_result
+from astrometry_client.results import Landed, Landing, Landings, ResultsTable, check_place, row_of_result
 from astrometry_client.session import is_dry_run_enabled
 from astrometry_client.whole_file import write_whole
 
@@ -57,6 +57,7 @@ class Batch:
         self._options = options
         self._server = server
         self._landing = landing
+        self._landings = Landings(landing)
         self._remedy = _RESUME if resumable else _NO_RESUME
         self._dry = is_dry_run_enabled("POST")
         self._display = BatchDisplay(len(shown), Console(stderr=True))
@@ -70,13 +71,14 @@ class Batch:
             try:
                 self._check(path)
             except InputError as error:
-                self._take(BatchResult(path=path, error=error))
+                self._tell(BatchResult(path=path, error=error), Landed())
             else:
                 yield path
 
     def on_step(self, path: str | Path, effect: flow.Step) -> None:
         """Take note of the next step of an image."""
         self._display.step(str(path), effect)
+        self._tell_landed()
 
     def run(self, results: Generator[BatchResult, None, None]) -> None:
         """Let results land, tell them, and sum up.
@@ -89,9 +91,14 @@ class Batch:
         stopped = ""
         try:
             # Who asks is let go of, at its end or ours, before the table is written for the last time.
-            with self._display.shown(), _told_interrupt(self._display), closing(results):
+            with self._display.shown(), _told_interrupt(self._display), self._landings, closing(results):
                 for result in results:
-                    self._take(result)
+                    if result.solved and not self._dry:
+                        self._landings.begin(result)
+                    else:
+                        self._tell(result, Landed())
+                    self._tell_landed()
+                self._tell_landed(left=0)
         except _EnoughError as enough:
             stopped = f"{enough} "
         except (KeyboardInterrupt, AstrometryError, OSError):
@@ -118,9 +125,12 @@ class Batch:
         if self._options.in_place:
             check_place(path)
 
-    def _take(self, result: BatchResult) -> None:
+    def _tell_landed(self, **bound: int) -> None:
+        for result, landed in self._landings.ended(**bound):
+            self._tell(result, landed)
+
+    def _tell(self, result: BatchResult, landed: Landed) -> None:
         path = Path(result.path)
-        landed = Landed() if self._dry else self._landing.land(result)
         shown = self._shown[path]
         line = as_line(shown, result, landed)
         seconds = self._display.end(str(path), line, solved=result.solved, known=result.from_ledger)
@@ -186,7 +196,10 @@ def _check_writable(folder: Path) -> None:
     """Raise `OSError` or `InputError` if no file can be made in a folder."""
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: make it, or name another with --output-dir.")
-    write_whole(folder / ".astrometry-client", b"").unlink()
+    try:
+        write_whole(folder / ".astrometry-client", b"").unlink()
+    except OSError as cause:
+        raise OSError(cause.errno, cause.strerror, str(folder)) from cause
 
 
 @contextmanager

@@ -38,6 +38,8 @@ def message(error: BaseException) -> str:
     """Return the line that tells what happened."""
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted."
+    if isinstance(error, OSError) and not isinstance(error, errors.AstrometryError) and error.strerror:
+        return f"{error.filename or 'A file'} cannot be written or read: {error.strerror}."
     return " ".join(str(error).split()) or type(error).__name__
 
 

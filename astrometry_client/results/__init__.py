@@ -2,6 +2,7 @@
 
 from astrometry_client.results.in_place import check_place, write_in_place
 from astrometry_client.results.landing import EXTRAS, Landed, Landing
+from astrometry_client.results.landings import Landings
 from astrometry_client.results.names import result_names
 from astrometry_client.results.rows import Row, row_of_entry, row_of_result
 from astrometry_client.results.tables import Format, ResultsTable, format_of, write_rows, writing_table
@@ -11,6 +12,7 @@ __all__ = [
     "Format",
     "Landed",
     "Landing",
+    "Landings",
     "ResultsTable",
     "Row",
     "check_place",

@@ -324,6 +324,10 @@ def test_disk_that_is_full_ends_the_batch_and_the_next_one_goes_on(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     assert "goes on where this one stopped" in result.stderr
+    assert (
+        result.stderr.splitlines()[-1]
+        == "astrometry-client: A file cannot be written or read: File too large."
+    )
     assert [path for path in landed(folder) if "part" in path or "new.fits" in path] == []
     solve(*names, "--new-fits")
     assert {f"{name}.new.fits" for name in "abcd"} <= landed(folder)
