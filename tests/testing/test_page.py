@@ -31,3 +31,20 @@ def test_plugin_imports_nothing_heavy() -> None:
     command = [sys.executable, "-c", look]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     assert printed == "set()\n"
+
+
+WITHOUT_SOLVER = """
+import sys
+sys.modules.update(dict.fromkeys(("astrometry", "sep", "uvicorn")))  # no such module, then
+from astrometry_client import Client
+from astrometry_client.testing import NovaServer, fits_image
+with NovaServer() as server, Client(server.api_key, base_url=server.url) as client:
+    job = client.upload_file(fits_image())
+    print(len(job.corr_file()), job.annotated_display()[:2])
+"""
+
+
+def test_nothing_of_the_solver_is_needed() -> None:
+    command = [sys.executable, "-W", "error", "-c", WITHOUT_SOLVER]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True).stdout
+    assert printed == "2 b'\\xff\\xd8'\n"

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import attrs
 import numpy as np
-import sep
 from numpy.typing import NDArray
 
 from .images import Pixelmap, read_pixels, unpack
@@ -87,6 +86,8 @@ def _detect(
     values: NDArray[np.float32], unusable: NDArray[np.bool_]
 ) -> tuple[NDArray[np.void], NDArray[np.float32]]:
     """Return what stands out from the sky, and the sky."""
+    import sep
+
     background = sep.Background(values, mask=unusable, bw=64, bh=64)
     sky = np.asarray(background.back())
     flat = values - sky
@@ -102,6 +103,8 @@ def _detect(
 
 def _extract(flat: NDArray[np.float32], unusable: NDArray[np.bool_], *, limit: float) -> NDArray[np.void]:
     """Detect; where a crowded or structured image overflows the detector, only what stands out more."""
+    import sep
+
     while True:
         try:
             return np.asarray(sep.extract(flat, limit, mask=unusable, minarea=4))
@@ -117,6 +120,8 @@ def _is_star(found: NDArray[np.void]) -> NDArray[np.bool_]:
 
     All stars of an image have one shape, whatever it is: what differs much from the median is none.
     """
+    import sep
+
     smoothness = found["cpeak"] / found["peak"]
     elongation = found["a"] / np.maximum(found["b"], 0.1)
     size = np.sqrt(found["a"] * found["b"])
