@@ -21,6 +21,7 @@ from astrometry_client.errors import (
 from astrometry_client.ledger import Holder, Key, Ledger, State
 from astrometry_client.login import Session
 from astrometry_client.models import Settings, Solution
+from astrometry_client.packed import MOST_IN_A_TAR, Packing
 from astrometry_client.recorded import End, RecordedSolves, forecast_of, key_of
 from astrometry_client.uploads import FileUpload, single
 
@@ -80,6 +81,8 @@ class Batch:
         Seconds after which nothing more is begun, and what is in work is left to the next run.
     max_unfinished
         Images in work at once, 1 or more.
+    pack
+        Whether small images are sent together.
 
     Raises
     ------
@@ -94,6 +97,7 @@ class Batch:
     timeout_s: float | None
     deadline_s: float | None
     max_unfinished: int = attrs.field()
+    pack: bool = False
     polling: flow.Polling = attrs.field(init=False)
 
     @max_unfinished.validator
@@ -123,13 +127,23 @@ class Batch:
 
     def way(self, holder: Holder) -> "Way":
         """Return the way of the images through one run."""
+        forecast = forecast_of(self.login, self.ledger, self.polling)
+        packing = Packing(
+            login=self.login,
+            holder=holder,
+            polling=self.polling,
+            forecast=forecast,
+            size=max(1, min(MOST_IN_A_TAR, 5 * self.max_unfinished // 8)),
+            is_wanted=self.pack,
+        )
         return Way(
             batch=self,
             solves=RecordedSolves(
                 login=self.login,
                 holder=holder,
                 polling=self.polling,
-                forecast=forecast_of(self.login, self.ledger, self.polling),
+                forecast=forecast,
+                packing=packing,
                 redo=self.redo,
                 newest=2 * self.max_unfinished,
             ),

@@ -276,6 +276,7 @@ class Client(Lookups):
         timeout_s: float | None = DEFAULTS.solve_timeout_s,
         deadline_s: float | None = None,
         max_unfinished: int = DEFAULTS.max_unfinished,
+        pack: bool = False,
         on_step: BatchProgress | None = None,
     ) -> Iterator[BatchResult]:
         """Solve images, several at once, and yield what became of each, as they end.
@@ -295,6 +296,9 @@ class Client(Lookups):
             Seconds to wait for each, and for all, at most; the next run goes on with what is not finished.
         max_unfinished
             Images in work at once, 1 or more.
+        pack
+            Whether files of 2 MiB at most travel in tars of up to ten, each a submission with a job for each
+            file, which takes fewer requests. Each job is matched with its file by the name the server kept.
         on_step
             Called with the file before each request and each wait for it.
 
@@ -318,6 +322,7 @@ class Client(Lookups):
             timeout_s=timeout_s,
             deadline_s=deadline_s,
             max_unfinished=max_unfinished,
+            pack=pack,
         )
         return self._carry_out_many(batch.course(files, on_step))
 

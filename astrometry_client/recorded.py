@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection
 from contextlib import closing
 from functools import partial
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import attrs
 
@@ -13,28 +13,23 @@ from astrometry_client import api, flow
 from astrometry_client.config import DEFAULTS
 from astrometry_client.errors import (
     AstrometryError,
-    InputError,
     LedgerError,
-    RateLimitExceeded,
-    ServerRefused,
+    OutcomeUnknown,
     SolveTimeout,
-    Unreachable,
 )
 from astrometry_client.ledger import Claim, Entry, Holder, Key, LeaseLostError, Ledger, State
 from astrometry_client.ledger.values import VERDICTS
 from astrometry_client.login import Session
 from astrometry_client.models import Solution, UploadReceipt
+from astrometry_client.never_stored import NEVER_STORED
+from astrometry_client.packed import Packing
 from astrometry_client.request import PostRequest, Request
 from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled
-from astrometry_client.session.interrupting import Interrupted
-from astrometry_client.uploads import Upload
+from astrometry_client.uploads import FileUpload, Upload
 
 __all__ = ["End", "RecordedSolves", "forecast_of", "key_of", "redo_states"]
 
 logger = logging.getLogger(__name__)
-
-_NEVER_STORED: Final = (InputError, Interrupted, Unreachable, RateLimitExceeded, ServerRefused)
-"""After these errors the server certainly has not got the upload."""
 
 _LEAP_S: Final = 3600.0
 """Longer than any wait for a look."""
@@ -108,6 +103,8 @@ class RecordedSolves:
         See `redo_states`.
     forecast
         When looks are worth it, shared by all images of a batch; see `forecast_of`.
+    packing
+        Sends small images together.
     newest
         So many jobs of the user are looked through for an upload whose reply got lost.
     """
@@ -116,9 +113,14 @@ class RecordedSolves:
     holder: Holder
     polling: flow.Polling
     forecast: flow.Forecast
+    packing: Packing = attrs.field()
     redo: Collection[State] = ()
     newest: int = 2 * DEFAULTS.max_unfinished
     _filenames: dict[int, str | None] = attrs.field(factory=dict, init=False)
+
+    @packing.default
+    def _each_alone(self) -> Packing:
+        return Packing(login=self.login, holder=self.holder, polling=self.polling, forecast=self.forecast)
 
     def solve(self, upload: Upload, key: Key, *, label: str) -> flow.Steps[End]:
         """Solve an image unless that is known, or somebody else is about to.
@@ -181,8 +183,18 @@ class RecordedSolves:
 
     def _work(self, upload: Upload, claim: Claim, looks: flow.ForeseenLooks) -> flow.Steps[Solution]:
         """Upload unless the server has it, wait, and fetch the results."""
-        submission_id, job_id = claim.entry.submission_id, claim.entry.job_id
-        looks.at_once = claim.entry.state == "sent"
+        entry = claim.entry
+        submission_id, job_id = entry.submission_id, entry.job_id
+        try:
+            pack = yield from self._pack_of(upload, claim)
+        except OutcomeUnknown:
+            pack, claim = None, attrs.evolve(claim, maybe_sent=True)
+        if pack is not None:
+            found = yield from self._wait_in_pack(upload, pack, claim)
+            if found is not None:
+                return found
+            yield flow.Local(partial(self.holder.not_sent, entry))
+        looks.at_once = pack is None and entry.state == "sent"
         if not looks.at_once:
             submission_id, job_id = yield from self._send(upload, claim)
         where = {"server": self.login.base_url, "name": upload.name}
@@ -198,6 +210,38 @@ class RecordedSolves:
         else:
             raise LedgerError(f"The ledger has no id of {upload.name}: solve it with force.")
         return (yield from follower)
+
+    def _pack_of(self, upload: Upload, claim: Claim) -> flow.Steps[flow.Pack | None]:
+        """Return the pack an image is in, was in, or is sent in now; `None` if it goes alone."""
+        entry = claim.entry
+        if entry.state == "sent":
+            if entry.submission_id is None or entry.filename is None:
+                return None
+            shared = yield flow.Local(partial(self.holder.shares_submission, entry))
+            return self.packing.earlier(entry.submission_id, entry.filename) if shared else None
+        if not self.packing.is_wanted or claim.maybe_sent or not isinstance(upload, FileUpload):
+            return None
+        is_small = yield flow.Local(upload.is_small)
+        return (yield from self.packing.send(upload, entry)) if is_small else None
+
+    def _wait_in_pack(self, upload: Upload, pack: flow.Pack, claim: Claim) -> flow.Steps[Solution | None]:
+        """Return the solution of an image that was sent with others; `None` if the server has dropped it."""
+        filename = claim.entry.filename or cast(FileUpload, upload).marked_name(claim.entry.mark)
+        found = yield from flow.wait_in_pack(pack, filename, server=self.login.base_url, polling=self.polling)
+        if found.job_id is None:
+            return None
+        if not found.solved:
+            raise flow.unsolved(found.job_id, pack.submission_id)
+        return (
+            yield from flow.fetch(
+                found.job_id,
+                pack.submission_id,
+                server=self.login.base_url,
+                name=upload.name,
+                polling=self.polling,
+                top_down=upload.top_down,
+            )
+        )
 
     def _send(self, upload: Upload, claim: Claim) -> flow.Steps[tuple[int | None, int | None]]:
         """Bring the image to the server, and return its submission, or its job if only that was found."""
@@ -243,7 +287,7 @@ class _WrittenUpload(Request[UploadReceipt]):
         in_doubt = self.holder.sending(self.entry, filename=filename)
         try:
             receipt = self.upload.make(client_session)
-        except _NEVER_STORED:
+        except NEVER_STORED:
             if not in_doubt:
                 self.holder.not_sent(self.entry)
             raise

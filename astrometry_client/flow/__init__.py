@@ -7,7 +7,8 @@ returned. A flow knows no clock and opens nothing, so it can be stepped by hand.
 
 from astrometry_client.flow.forecast import Forecast
 from astrometry_client.flow.looking import ForeseenLooks
-from astrometry_client.flow.solving import follow, follow_job, solve, unsolved
+from astrometry_client.flow.packs import Found, Order, Pack, wait_in_pack
+from astrometry_client.flow.solving import fetch, follow, follow_job, solve, unsolved
 from astrometry_client.flow.steps import Effect, Local, Make, Polling, Stage, Step, Steps, Wait
 from astrometry_client.flow.uploading import Lookup, find, send
 from astrometry_client.flow.waiting import ENDED, Ended, rejection, wait_for_job, wait_for_jobs
@@ -18,14 +19,18 @@ __all__ = [
     "Ended",
     "Forecast",
     "ForeseenLooks",
+    "Found",
     "Local",
     "Lookup",
     "Make",
+    "Order",
+    "Pack",
     "Polling",
     "Stage",
     "Step",
     "Steps",
     "Wait",
+    "fetch",
     "find",
     "follow",
     "follow_job",
@@ -35,4 +40,5 @@ __all__ = [
     "unsolved",
     "wait_for_job",
     "wait_for_jobs",
+    "wait_in_pack",
 ]

@@ -13,10 +13,10 @@ from astrometry_client.flow.steps import Polling
 
 Seen = Literal["queued", "solving", "ended"]
 
-_FIRST_CHANCE: Final = 0.3
+_FIRST_CHANCE: Final = 0.32
 """The first look at an image is due when its solve has ended with this chance."""
 
-_NEXT_CHANCE: Final = 0.28
+_NEXT_CHANCE: Final = 0.3
 """The next ones are due when it has ended with this chance since the last. For solve times that spread by a
 factor of two, these two give the shortest delays for 3.2 looks a solve (benchmarks/batch)."""
 
@@ -60,6 +60,8 @@ class Watch:
     """When the last look told something."""
     begun_s: float | None = None
     """When its solve began, about; `None` while nobody has seen it beyond the queue."""
+    first_solving_s: float = math.inf
+    """When it was first seen beyond the queue."""
     solve_s: float | None = None
     """How long its solve took, about; `None` until it was seen to have ended."""
     looks_in_line: int = 0
@@ -127,19 +129,38 @@ class Forecast:
         """Return how far an image seems to have come."""
         return "queued" if self._begins_s(watch) is None else "solving"
 
+    def now_s(self) -> float:
+        """Return the time by the clock of the forecast."""
+        return self._clock()
+
+    @property
+    def unfinished(self) -> int:
+        """How many images are watched."""
+        return len(self._in_line) + len(self._solving)
+
+    def unseen_ends(self, begun: Watch) -> int:
+        """Return how many must have ended without being seen, now that this one has begun."""
+        return max(0, begun.number - int(self._room) - len(self._ends_s)) if self._room < math.inf else 0
+
     def waits_in_line(self, before: int | None = None) -> bool:
         """Return whether an image, of the first uploads up to a number, seems to wait in the queue."""
         return any(number <= (before or number) for number in self._in_line)
 
-    def saw(self, watch: Watch, seen: Seen) -> None:
-        """Take note of what a look told."""
+    def saw(self, watch: Watch, seen: Seen, *, asked_s: float | None = None) -> None:
+        """Take note of what a look told.
+
+        Parameters
+        ----------
+        asked_s
+            When the look was sent, by the clock; the answer may have been long on its way.
+        """
         if watch.number not in self._in_line and watch.number not in self._solving:
             return
         now_s, before_s = self._clock(), watch.seen_s
-        watch.seen_s = now_s
+        watch.seen_s = now_s if asked_s is None else asked_s
         self._changed()
         if seen == "queued":
-            self._saw_queued(watch, now_s)
+            self._saw_queued(watch)
             return
         self._moved_s = now_s
         self._last_begun = max(self._last_begun, watch.number)
@@ -148,7 +169,9 @@ class Forecast:
             if guessed_s is None:
                 self._room = max(self._room, watch.number - len(self._ends_s))
             watch.begun_s = (before_s + now_s) / 2 if guessed_s is None else min(guessed_s, now_s)
+            watch.first_solving_s = watch.seen_s
             self._solving[watch.number] = self._in_line.pop(watch.number)
+        self._measure_room()
         if seen == "ended" and watch.begun_s is not None:
             ended_s = (max(before_s, watch.begun_s) + now_s) / 2
             watch.solve_s = max(ended_s - watch.begun_s, 1e-3)
@@ -164,29 +187,42 @@ class Forecast:
 
     def waits(self, *watches: Watch) -> Iterator[float]:
         """Yield the seconds to wait, until a look that serves these images is due."""
-        while (wait_s := self._due_s(*watches) - self._clock()) > _AT_ONCE_S:
-            yield min(wait_s, *(self._glance_s(watch) for watch in watches))
+        while (wait_s := self.wait_s(*watches)) > _AT_ONCE_S:
+            yield wait_s
         yield 0.0
+
+    def wait_s(self, *watches: Watch) -> float:
+        """Return the seconds after which a look that serves these images may be due; ask again then."""
+        return min(self._due_s(*watches) - self._clock(), *(self._glance_s(watch) for watch in watches))
 
     def _changed(self) -> None:
         self._times = None
         self._dues_s.clear()
 
-    def _saw_queued(self, watch: Watch, now_s: float) -> None:
+    def _saw_queued(self, watch: Watch) -> None:
         self._solving.pop(watch.number, None)
         self._in_line = dict(sorted({**self._in_line, watch.number: watch}.items()))
         watch.begun_s = None
         watch.looks_in_line += 1
         self._overtakings += watch.number < self._last_begun
-        self._queued = watch.number, now_s
+        self._queued = watch.number, watch.seen_s
         self._room = math.inf
         self._measure_room()
 
     def _measure_room(self) -> None:
-        """Bound the room: all before the one that was seen in the queue had begun, and some of them ended."""
-        if self._queued is not None:
-            number, seen_s = self._queued
-            self._room = min(self._room, max(0, number - 1 - bisect.bisect(self._ends_s, seen_s)))
+        """Bound the room by what was seen.
+
+        All before the one that was seen in the queue had begun, and some of them ended; and those that were
+        seen to be solved at the same time had room.
+        """
+        if self._queued is None:
+            return
+        number, seen_s = self._queued
+        most = number - 1 - bisect.bisect(self._ends_s, seen_s)
+        solving = [watch for watch in self._solving.values() if watch.first_solving_s <= watch.seen_s]
+        moment_s = min((watch.seen_s for watch in solving), default=math.inf)
+        least = sum(watch.first_solving_s <= moment_s for watch in solving)
+        self._room = max(min(self._room, most), least, 0)
 
     def _begins_s(self, watch: Watch) -> float | None:
         """Return when the solve of an image began, as it seems; `None` if it seems to wait for its turn."""

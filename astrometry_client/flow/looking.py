@@ -71,6 +71,7 @@ class ForeseenLooks:
         self.at_once = at_once
         self._forecast = forecast
         self._watch: Watch | None = None
+        self._asked_s: float | None = None
 
     @property
     def stage(self) -> Stage:
@@ -90,10 +91,12 @@ class ForeseenLooks:
             yield 0.0
         else:
             yield from self._forecast.waits(watch)
+        self._asked_s = self._forecast.now_s()
 
     def saw(self, seen: Seen) -> None:
         """Tell the forecast."""
-        self._forecast.saw(self._watched, seen)
+        self._forecast.saw(self._watched, seen, asked_s=self._asked_s)
+        self._asked_s = None
 
     def close(self) -> None:
         """Watch it no more."""

@@ -130,6 +130,14 @@ class Holder:
         now_s = self._clock()
         self._write(entry, state="sent", submission_id=submission_id, job_id=job_id, sent_s=now_s)
 
+    def shares_submission(self, entry: Entry) -> bool:
+        """Return whether other images were sent with this one, in the same submission."""
+        query = """SELECT count(*) FROM attempts JOIN images ON images.id = image
+            WHERE server = ? AND submission_id = ?"""
+        values = entry.key.server, entry.submission_id
+        (count,) = self._file.transact(lambda connection: connection.execute(query, values).fetchone())
+        return bool(count > 1)
+
     def solved(self, entry: Entry, solution: Solution, *, solve_s: float | None = None) -> None:
         """Write down the result and about how long the solve took, and let go of the image."""
         self._end(

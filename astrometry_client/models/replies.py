@@ -106,6 +106,8 @@ class SubmissionStatus:
     solved_job_ids: tuple[int, ...]
     error_message: str | None
     """The server's own words, the last 252 characters of its traceback."""
+    user_images: tuple[int, ...] = ()
+    """The image of each job, numbered as the server unpacked them."""
 
     @property
     def job_ids(self) -> tuple[int, ...]:
@@ -133,6 +135,7 @@ class SubmissionStatus:
             jobs=jobs,
             solved_job_ids=_read(document, "job_calibrations", lambda pairs: _numbers(p[0] for p in pairs)),
             error_message=document.get("error_message"),
+            user_images=_numbers(document.get("user_images") or ()),
         )
 
 

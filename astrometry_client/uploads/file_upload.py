@@ -17,9 +17,19 @@ from astrometry_client.models import Settings, UploadReceipt
 from astrometry_client.request import SessionRequest
 from astrometry_client.session import is_loopback
 from astrometry_client.uploads.contents import Opener, hdus_in_memory, opener_of, own_name, writer_of
-from astrometry_client.uploads.formats import FITS_MAGIC, first_bytes, is_archive, is_picture, is_solvable
+from astrometry_client.uploads.formats import (
+    FITS_MAGIC,
+    first_bytes,
+    is_archive,
+    is_compressed,
+    is_picture,
+    is_solvable,
+)
 from astrometry_client.uploads.packing import Compress, packed, pays
 from astrometry_client.uploads.upload import Upload
+
+_SMALL_BYTES = 2 * 2**20
+"""Ten of them are sent in a few seconds at 10 MB/s; larger ones gain nothing, and would be late."""
 
 _LONGEST_STEM = 200
 """Characters of a file name: the server's database takes 256, with mark and suffix."""
@@ -107,9 +117,19 @@ class FileUpload(Upload):
 
     def request(self, *, mark: str = "") -> SessionRequest[UploadReceipt]:
         """Return the request that uploads the file; see `Upload.request`."""
+        name = self.marked_name(mark) if mark else self.name
+        return api.upload(self.session, payload=self.settings.payload(), file=(name, self.opened_to_send))
+
+    def marked_name(self, mark: str) -> str:
+        """Return the file name by which this upload is told from all others."""
         path = Path(self.name)
-        name = f"{path.stem[:_LONGEST_STEM]}.{mark}{path.suffix}" if mark else self.name
-        return api.upload(self.session, payload=self.settings.payload(), file=(name, self._sent))
+        return f"{path.stem[:_LONGEST_STEM]}.{mark}{path.suffix}"
+
+    def is_small(self) -> bool:
+        """Return whether it may travel in a tar: 2 MiB at most, and not compressed as a whole."""
+        with self._opened() as file:
+            compressed = is_compressed(file.read(_BLOCK_BYTES))
+            return not (compressed or self.is_archive) and file.seek(0, io.SEEK_END) <= _SMALL_BYTES
 
     def content_sha256(self) -> str:
         """Return the SHA-256 of the file; see `Upload.content_sha256`. No other version is sent later."""
@@ -128,7 +148,7 @@ class FileUpload(Upload):
         return status.st_ino, status.st_size, status.st_mtime_ns
 
     @contextmanager
-    def _sent(self) -> Iterator[IO[bytes]]:
+    def opened_to_send(self) -> Iterator[IO[bytes]]:
         """Open what is sent, compressed if that pays."""
         compress = "off" if self.compress == "auto" and is_loopback(self.session.base_url) else self.compress
         if any(version != self._version() for version in self._hashed):

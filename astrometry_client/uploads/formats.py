@@ -63,6 +63,11 @@ def is_picture(head: bytes) -> bool:
     return head.startswith(_MAGIC) and not head.startswith(FITS_MAGIC)
 
 
+def is_compressed(head: bytes) -> bool:
+    """Return whether a file that begins so is compressed as a whole."""
+    return head.startswith((*_PACKED,))
+
+
 def is_dense(head: bytes) -> bool:
     """Return whether a file that begins so is compressed already."""
     return head.startswith(_DENSE)

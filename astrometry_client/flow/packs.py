@@ -1,0 +1,301 @@
+"""Several images that travelled in one tar: one submission whose looks serve them all.
+
+Each job is matched with its file by the name that the server kept, or by its place where that never failed.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+from typing import Final, Literal
+
+import attrs
+
+from astrometry_client import api
+from astrometry_client.errors import AstrometryError, NotFound, SolveTimeout
+from astrometry_client.flow.forecast import Forecast, Seen, Watch
+from astrometry_client.flow.looking import looking
+from astrometry_client.flow.steps import Make, Polling, Stage, Steps, ids_in_errors
+from astrometry_client.models import JobInfo, SubmissionStatus
+
+SlotState = Literal["queued", "solving", "success", "failure"]
+
+_ENOUGH: Final = 10
+"""After so many jobs that were all where their file was in its tar, one name a tar is checked, not all."""
+
+_FAILING_SHARE: Final = 0.1
+"""A submission tells of solved jobs only. Of all jobs about this share fails."""
+
+_FAILED_CHANCE: Final = 0.3
+"""A job that has failed with this chance is looked at itself."""
+
+_BUSY_S: Final = 0.1
+"""Seconds until it is asked again whether another's look was answered."""
+
+
+@attrs.define
+class Order:
+    """Whether a server's jobs come in the order of the files in their tars."""
+
+    kept: int = 0
+    broken: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was always kept, often enough."""
+        return self.kept >= _ENOUGH and not self.broken
+
+
+@attrs.frozen
+class Found:
+    """What became of a file of a pack: its job, if the server did not drop it, and whether that solved it."""
+
+    job_id: int | None
+    solved: bool = False
+
+
+@attrs.define(eq=False)
+class _Slot:
+    """One image of the submission."""
+
+    watch: Watch
+    told_s: float
+    """When its job was last known not to have ended, neither way."""
+    job_id: int | None = None
+    state: SlotState = "queued"
+    filename: str | None = None
+    """As the server tells it; `None` until it was asked."""
+
+    @property
+    def over(self) -> bool:
+        return self.state in {"success", "failure"}
+
+
+class Pack:
+    """The files of a tar at the server.
+
+    Parameters
+    ----------
+    submission_id
+        What the tar has become.
+    filenames
+        Of its files, in their order, or of those that are still of interest.
+    whole
+        Whether these are all.
+    """
+
+    def __init__(
+        self,
+        submission_id: int,
+        filenames: Sequence[str],
+        *,
+        forecast: Forecast,
+        order: Order,
+        polling: Polling,
+        whole: bool = True,
+    ) -> None:
+        self.submission_id = submission_id
+        self.filenames = [*filenames]
+        self.status: SubmissionStatus | None = None
+        self.is_looking = False
+        self._forecast = forecast
+        self._order = order
+        self._rest_s = polling.first_s
+        self._whole = whole
+        now_s = forecast.now_s()
+        self._slots = [_Slot(forecast.uploaded(), now_s) for _ in filenames] if whole else []
+        self._rests_until_s = now_s
+        self._asked_s = now_s
+        self._unseen_ends = 0
+
+    def found(self, filename: str) -> Found | None:
+        """Return what became of a file; `None` while that is not known."""
+        if self.status is not None and self.status.failed:
+            return Found(None)
+        slot = next((slot for slot in self._slots if slot.filename == filename), None)
+        if slot is None and self._in_place:
+            slot = self._slots[self.filenames.index(filename)]
+        if slot is not None:
+            return Found(slot.job_id, slot.state == "success") if slot.over else None
+        complete = self.status is not None and self.status.finished is not None and self.status.jobs
+        return Found(None) if complete and all(slot.filename for slot in self._slots) else None
+
+    def stage(self, filename: str) -> Stage:
+        """Return how far a file seems to have come."""
+        place = self.filenames.index(filename)
+        slot = self._slots[place] if place < len(self._slots) else None
+        return "queued" if slot is None or slot.over else self._forecast.stage(slot.watch)
+
+    def wait_s(self) -> float:
+        """Return the seconds until a look is due."""
+        rest_s = self._rests_until_s - self._forecast.now_s()
+        if rest_s > 0 or self._is_asked_at_once():
+            return rest_s
+        return self._forecast.wait_s(*(slot.watch for slot in self._slots if not slot.over))
+
+    def look(self, server: str) -> Steps[None]:
+        """Make the look that tells most."""
+        slot = self._nameless() or self._doubtful()
+        self.is_looking = True
+        self._asked_s = self._forecast.now_s()
+        try:
+            if slot is None or slot.job_id is None:
+                self._took((yield Make(api.submission_status(server, self.submission_id), "solving")))
+            else:
+                self._took_name(slot, (yield Make(api.job_info(server, slot.job_id), "solving")))
+        except NotFound:
+            if slot is None:
+                raise
+            slot.job_id, slot.state = None, "queued"
+        except AstrometryError:
+            self._rests_until_s = self._forecast.now_s() + self._rest_s
+            raise
+        finally:
+            self.is_looking = False
+
+    def forget(self) -> None:
+        """Watch none of the files any more."""
+        for slot in self._slots:
+            self._forecast.forget(slot.watch)
+
+    @property
+    def _in_place(self) -> bool:
+        """Whether the job of a file is the one in its place."""
+        named = any(slot.filename for slot in self._slots)
+        return self._fits and self._order.is_known and named
+
+    @property
+    def _fits(self) -> bool:
+        return self._whole and len(self._slots) == len(self.filenames)
+
+    def _is_asked_at_once(self) -> bool:
+        return self._nameless() is not None or (self._unseen_ends > 0 and self._doubtful() is not None)
+
+    def _nameless(self) -> _Slot | None:
+        """Return a job whose name must be known before its end is believed, or whether a file was dropped."""
+        if self._in_place:
+            return None
+        jobs = [slot for slot in self._slots if slot.job_id is not None and slot.filename is None]
+        over = [slot for slot in jobs if slot.over or not self._fits]
+        return over[0] if over else None
+
+    def _doubtful(self) -> _Slot | None:
+        """Return the job that most likely has failed, if that is worth a look."""
+        now_s, times = self._forecast.now_s(), self._forecast.times
+        worst, most = None, 0.0
+        for slot in self._slots:
+            if slot.state == "solving" and slot.watch.begun_s is not None and slot.told_s < now_s:
+                begun_s = slot.watch.begun_s
+                ended = times.chance(max(slot.told_s - begun_s, 0.0), now_s - begun_s)
+                failed = _FAILING_SHARE * ended / (_FAILING_SHARE * ended + 1 - ended + 1e-9)
+                if failed > most:
+                    worst, most = slot, failed
+        return worst if most >= _FAILED_CHANCE or (self._unseen_ends and most > 0) else None
+
+    def _took(self, status: SubmissionStatus) -> None:
+        """Take note of what the submission tells."""
+        self.status, now_s = status, self._forecast.now_s()
+        if status.failed:
+            self.forget()
+        if status.finished is None or not status.jobs:
+            self._see_queued(self._slots[:1])
+            return
+        places = sorted(range(len(status.jobs)), key=lambda n: (*status.user_images[n : n + 1], n))
+        jobs = [status.jobs[place] for place in places]
+        while len(self._slots) < len(jobs):
+            self._slots.append(_Slot(self._forecast.uploaded(), now_s))
+        for slot in self._slots[len(jobs) :]:
+            self._forecast.forget(slot.watch)
+        del self._slots[len(jobs) :]
+        self._note_jobs(jobs, {*status.solved_job_ids})
+
+    def _note_jobs(self, jobs: Sequence[int | None], solved: set[int]) -> None:
+        begun: list[_Slot] = []
+        for slot, job_id in zip(self._slots, jobs, strict=True):
+            if slot.job_id is not None and job_id != slot.job_id:
+                # The server's solver was restarted: the image is solved anew, in another job.
+                slot.filename, slot.state = None, "queued"
+            if slot.job_id is None and job_id is not None and job_id not in solved:
+                begun.append(slot)
+            slot.job_id = job_id
+            if job_id in solved and slot.state != "success":
+                slot.state = "success"
+                self._saw(slot, "ended")
+        if begun:
+            # More have begun than ends are known of: one that was not solved has made room.
+            self._unseen_ends = self._forecast.unseen_ends(begun[-1].watch)
+        for slot in self._slots:
+            if slot.job_id is not None and not slot.over:
+                slot.state = "solving"
+                self._saw(slot, "solving")
+        self._see_queued([slot for slot in self._slots if slot.job_id is None][:1])
+
+    def _saw(self, slot: _Slot, seen: Seen) -> None:
+        self._forecast.saw(slot.watch, seen, asked_s=self._asked_s)
+
+    def _see_queued(self, slots: Sequence[_Slot]) -> None:
+        for slot in slots:
+            self._saw(slot, "queued")
+
+    def _took_name(self, slot: _Slot, info: JobInfo) -> None:
+        """Take note of what a job itself tells."""
+        if slot.filename is None:
+            slot.filename = PurePosixPath(info.original_filename).name
+            if self._fits:
+                right = slot.filename == self.filenames[self._slots.index(slot)]
+                self._order.kept += right
+                self._order.broken = self._order.broken or not right
+        slot.told_s = self._forecast.now_s()
+        if info.state == "failure":
+            slot.state = "failure"
+            self._unseen_ends = max(0, self._unseen_ends - 1)
+            self._saw(slot, "ended")
+        elif info.state == "success" and slot.state != "success":
+            slot.state = "success"
+            self._saw(slot, "ended")
+        elif self._unseen_ends and self._doubtful() is None:
+            self._unseen_ends = 0
+
+
+class _PackLooks:
+    """Looks at a pack for one of its files."""
+
+    def __init__(self, pack: Pack, filename: str) -> None:
+        self._pack = pack
+        self._filename = filename
+
+    @property
+    def stage(self) -> Stage:
+        return self._pack.stage(self._filename)
+
+    def waits(self) -> Iterator[float]:
+        """Yield wait after wait, until a look is due or made by another."""
+        while self._pack.found(self._filename) is None:
+            wait_s = _BUSY_S if self._pack.is_looking else self._pack.wait_s()
+            if wait_s <= 1e-3:
+                break
+            yield wait_s
+        yield 0.0
+
+    def saw(self, _seen: object) -> None:
+        """Do nothing: the pack takes note itself."""
+
+    def close(self) -> None:
+        """Do nothing: the pack is looked at for the others."""
+
+
+def wait_in_pack(pack: Pack, filename: str, *, server: str, polling: Polling) -> Steps[Found]:
+    """Wait until it is known what became of a file of a pack; raises as `wait_for_jobs`."""
+
+    def look() -> Steps[Found | None]:
+        if pack.found(filename) is None and not pack.is_looking:
+            yield from pack.look(server)
+        return pack.found(filename)
+
+    def late(waited_s: float) -> SolveTimeout:
+        return SolveTimeout(
+            f"Submission {pack.submission_id} is not finished after {waited_s:.0f} s: look again later.",
+            submission_id=pack.submission_id,
+            waited_s=waited_s,
+        )
+
+    with ids_in_errors(pack.submission_id):
+        return (yield from looking(look, looks=_PackLooks(pack, filename), polling=polling, late=late))
