@@ -92,7 +92,7 @@ def check(fuzzed: tuple[LocalServer, Api, requests.Session], request: dict[str, 
         sent["data"] = {"request-json": text}
     reply = session.request(**sent, timeout=30, allow_redirects=False)
     assert reply.status_code in (200, 302, 304, 400, 403, 404, 405, 413, 500), reply.text
-    if reply.status_code == 500:
+    if reply.status_code == 500 and request["method"] != "HEAD":
         assert "Server Error (500)" in reply.text  # said on purpose, as nova does
     if reply.headers["content-type"] == "text/plain" and reply.text.startswith("{"):
         reply.json()

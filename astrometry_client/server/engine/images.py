@@ -25,8 +25,8 @@ Pixels = NDArray[np.float32]
 LARGEST_BYTES = 1_000_000_000
 """A compressed file that unpacks to more than this is refused."""
 
-LARGEST_PX = 200_000_000
-"""An image of more pixels than this is refused."""
+LARGEST_PX = 175_000_000
+"""An image of more pixels than this is refused; `PIL` refuses pictures above 178 million by itself."""
 
 
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "BMP", "PPM", "WEBP")
