@@ -86,6 +86,7 @@ class Front:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
+        self.errors: list[BaseException] = []
         self.port = 0
 
     async def open(self) -> None:
@@ -115,6 +116,7 @@ class Front:
         task = asyncio.current_task()
         assert task  # noqa: S101
         self._tasks.add(task)
+        task.add_done_callback(self._note_error)
         self._writers.add(writer)
         try:
             while await self._exchange(reader, writer, number):
@@ -179,10 +181,20 @@ class Front:
             else:
                 content.extend(message.get("body", b""))
 
-        await self._app(_scope(head), body.receive, send)
+        answering = asyncio.ensure_future(self._app(_scope(head), body.receive, send))
+        try:
+            await asyncio.wait({answering})
+        finally:
+            answering.cancel()
+        self._note_error(answering)  # its answer, of status 500, is sent all the same
         await body.drain()
         reply.body = bytes(content)
         return reply
+
+    def _note_error(self, task: asyncio.Future[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error:
+            self.errors.append(error)
 
     async def _unanswered(
         self, fault: Fault | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

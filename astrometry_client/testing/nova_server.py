@@ -63,6 +63,8 @@ class NovaServer:
     clock
         The server's time; by default its own, in step with the real one.
 
+    What an engine or another function given here raises, is raised again at the end of the block.
+
     Attributes
     ----------
     url, api_key
@@ -143,7 +145,7 @@ class NovaServer:
         self.url = f"http://127.0.0.1:{self._front.port}"
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._do(self._front.close())
         self.clock.on_turn = lambda: None
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -151,6 +153,8 @@ class NovaServer:
         self._loop.close()
         self._desk.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._front.errors and kind is None:
+            raise self._front.errors[0]
 
     @property
     def uploads(self) -> list[UploadRecord]:

@@ -1,5 +1,6 @@
 """A server for tests answers as nova does, in no time."""
 
+import contextlib
 import io
 import tarfile
 import threading
@@ -176,6 +177,20 @@ class ToyEngine:
 def test_plate_solver_may_take_the_place_of_the_table(api: Api) -> None:
     assert api.ended(api.upload_sources(3)) == ["failure"]
     assert "not an image" in api.read(api.upload(b"garbage"))["error_message"]
+
+
+def unfit(name: str) -> Place:
+    raise ZeroDivisionError(name)
+
+
+def test_error_in_the_server_is_raised_at_the_end() -> None:
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(NovaServer(engine=TableEngine(otherwise=unfit)))
+        api = Api.login(server.url, server.api_key)
+        reply = api.call("upload", {"session": api.session_key}, files={"file": ("m31", b"x")})
+        assert reply.status_code == 500
+        with pytest.raises(ZeroDivisionError, match="m31"):
+            stack.close()
 
 
 @pytest.mark.soak
