@@ -6,10 +6,9 @@ a client, which could then neither bound nor join them; and it is no dependency 
 
 import asyncio
 import logging
-import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -25,9 +24,6 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 OnWait = Callable[[float], object]
-
-_SPELL_S: Final = 0.01
-"""Seconds between two looks whether somebody who waits for a stream has been told of its end."""
 
 _GIVEN_UP: Final = "It was given up, or the client was closed: the next call goes on with it."
 
@@ -48,16 +44,23 @@ class Working(Generic[T]):
 
     async def ended(self) -> T | AstrometryError:
         """Return what came of it, a value or an error of ours, when it has ended."""
+        loop = asyncio.get_running_loop()
+        arrived = loop.create_future()
+
+        def tell(_: object) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and nobody listens
+                loop.call_soon_threadsafe(_set, arrived)
+
+        self.future.add_done_callback(tell)
         try:
-            return await asyncio.shield(asyncio.wrap_future(self.future))
-        except AstrometryError as error:
-            return error
+            await arrived
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self.future.cancelled() and not (task and task.cancelling()):
-                return Interrupted(_GIVEN_UP)
             self.give_up()
             raise
+        if self.future.cancelled():
+            return Interrupted(_GIVEN_UP)
+        error = self.future.exception()
+        return error if isinstance(error, AstrometryError) else self.future.result()
 
 
 class Operation:
@@ -80,6 +83,8 @@ class Operation:
         sleep: Callable[[float], Awaitable[None]] | None,
     ) -> None:
         self.given_up = False
+        self.piece_kept = False
+        """Whether the caller of a stream has a piece in hand, and nobody waits for the next."""
         self.complete = False
         """Whether a stream has given all it had."""
         self._pools = pools
@@ -170,9 +175,8 @@ class Operations:
         self._on_wait = on_wait
         self._pools = {lane: ThreadPoolExecutor(room, f"async-{lane}") for lane, room in ROOM.items()}
         self._tasks: dict[asyncio.Task[Any], Operation] = {}
-        self._streams: weakref.WeakKeyDictionary[AsyncGenerator[Any, None], Operation] = (
-            weakref.WeakKeyDictionary()
-        )
+        self._streams: dict[Operation, AsyncGenerator[Any, None]] = {}
+        self._stream_closed = asyncio.Event()
 
     def new(self) -> Operation:
         """Return an operation that begins.
@@ -199,11 +203,15 @@ class Operations:
     async def stream(self, pieces: Callable[[Operation], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
         """Yield what comes of an operation piece by piece; `end_stream` must be called at its end."""
         operation = self.new()
-        stream = pieces(operation)
-        self._streams[stream] = operation
-        async with aclosing(stream):
+        stream = self._streams[operation] = pieces(operation)
+        try:
             async for piece in stream:
+                operation.piece_kept = True
                 yield piece
+                operation.piece_kept = False
+        finally:
+            if operation in self._streams:
+                await self._unless_cancelled(self._close_stream(operation))
         # A stream that was closed while the caller kept a piece must not look like one that ended.
         if not operation.complete:
             operation.check()
@@ -216,10 +224,7 @@ class Operations:
             await last_steps()
 
         operation.give_up()
-        task = self.keep(operation, end())
-        caller = asyncio.current_task()
-        if not (caller and caller.cancelling()):
-            await asyncio.shield(task)
+        await self._unless_cancelled(self.keep(operation, end()))
 
     def keep(self, operation: Operation, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Have work on an operation done whoever is cancelled; `close` waits for it."""
@@ -238,27 +243,32 @@ class Operations:
     async def close(self) -> None:
         """Give up all that is in work, and end the threads."""
         self.closed = True
-        for operation in (*self._tasks.values(), *self._streams.values()):
+        for operation in (*self._tasks.values(), *self._streams):
             operation.give_up()
-        for stream in tuple(self._streams):
-            await _closed(stream)
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        for operation in tuple(self._streams):
+            # Where somebody waits for the next piece, it ends by itself.
+            if operation.piece_kept:
+                self._close_stream(operation)
+        while self._tasks or self._streams:
+            self._stream_closed.clear()
+            await (asyncio.wait(self._tasks) if self._tasks else self._stream_closed.wait())
         for pool in self._pools.values():
             pool.shutdown()
 
+    def _close_stream(self, operation: Operation) -> asyncio.Task[None]:
+        self._stream_closed.set()
+        return self.keep(operation, self._streams.pop(operation).aclose())
 
-async def _closed(stream: AsyncGenerator[Any, None]) -> None:
-    """End a stream; one that somebody waits for ends by itself, since it was given up."""
-    while True:
-        try:
-            await stream.aclose()
-        except RuntimeError:
-            if not getattr(stream, "ag_running", False):
-                raise
-            await asyncio.sleep(_SPELL_S)
-        else:
-            return
+    async def _unless_cancelled(self, task: asyncio.Task[Any]) -> None:
+        """Wait for a task, unless whoever waits is being cancelled."""
+        waiting = asyncio.current_task()
+        if not (waiting and waiting.cancelling()):
+            await asyncio.shield(task)
+
+
+def _set(arrived: asyncio.Future[None]) -> None:
+    if not arrived.done():
+        arrived.set_result(None)
 
 
 def _carry_out(interrupt: Interrupt, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:

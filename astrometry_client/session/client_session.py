@@ -266,7 +266,10 @@ class ClientSession(  # type: ignore[misc]
         A closed session can be used again.
         """
         others = [other for other in note_closed(self) if isinstance(other, ClientSession)]
-        # `CacheMixin.close` goes on to the connections; it leaves the cache alone.
+        for adapter in self.adapters.values():
+            if isinstance(adapter, CuttableAdapter):
+                adapter.close_connections()
+        # `CacheMixin.close` goes on to the adapters; it leaves the cache alone.
         super().close()  # type: ignore[no-untyped-call]
         if all(other.cache is not self.cache for other in others):
             self.cache.close()  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """Connections that another thread can cut, so that a silent server keeps nobody who has given up."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
@@ -46,6 +47,13 @@ class CuttableAdapter(HTTPAdapter):
         """Make the pools, of our connections."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def close_connections(self) -> None:
+        """Close the idle connections now; urllib3 waits until its pools are collected as garbage."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  cannot be iterated over otherwise
+                with suppress(KeyError):  # another thread was quicker
+                    manager.pools[key].close()
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> PoolManager:
         """Return the pools behind a proxy, of our connections."""
