@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from live_server import Api
+from live_server import Api, children
 from sky import random_view, render
 
 from astrometry_client.server.engine import Engine, Hints, engines
@@ -30,6 +30,11 @@ from astrometry_client.server.settings import available_cores
 from astrometry_client.server.workers import ONE_THREAD
 
 MIB = 2**20
+
+POLL_S = 0.3
+
+Measure = Callable[[], tuple[float, float, int]]
+"""Returns seconds, CPU seconds and the number of images solved."""
 
 
 def rendered(count: int, folder: Path) -> list[Path]:
@@ -53,41 +58,52 @@ def solve(path: Path) -> bool:
     return engine().solve(path, Hints()) is not None
 
 
-def alone(paths: list[Path], processes: int) -> Callable[[], tuple[float, int]]:
-    """Return what measures seconds and solutions of the engine in so many processes."""
+def cpu_s(processes: list[int]) -> float:
+    """Return the CPU seconds these processes, and those they waited for, have used; Linux only."""
+    ticks = 0
+    for pid in processes:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def alone(paths: list[Path], processes: int) -> Measure:
+    """Return what measures the engine in so many processes."""
     os.environ.update(ONE_THREAD)
     # Sessions of their own, as workers have: where others compute too, each session gets its share.
     pool = multiprocessing.get_context("spawn").Pool(processes, initializer=os.setsid)
     pool.map(solve, paths[:processes], chunksize=1)
+    workers = [child.pid for child in multiprocessing.active_children() if child.pid]
 
-    def run() -> tuple[float, int]:
-        start = time.perf_counter()
+    def run() -> tuple[float, float, int]:
+        start, start_cpu = time.perf_counter(), cpu_s(workers)
         solved = sum(pool.map(solve, paths, chunksize=1))
-        return time.perf_counter() - start, solved
+        return time.perf_counter() - start, cpu_s(workers) - start_cpu, solved
 
     return run
 
 
-def through_http(paths: list[Path], server: LocalServer) -> Callable[[], tuple[float, int]]:
-    """Return what measures seconds and solutions of the server: first upload to last result."""
+def through_http(paths: list[Path], server: LocalServer) -> Measure:
+    """Return what measures the server, from the first upload to the last result."""
     api = Api.login(server.url, server.api_key)
+    processes = [server.pid or 0, *children(server.pid or 0)]
 
     def upload(path: Path) -> int:
         return api.upload(path.read_bytes(), path.name)
 
     def ended(submission_id: int) -> list[str]:
         while not (jobs := api.submission(submission_id)["jobs"]) or None in jobs:
-            time.sleep(0.05)
+            time.sleep(POLL_S)
         while (state := api.status(jobs[0])) not in ("success", "failure"):
-            time.sleep(0.05)
+            time.sleep(POLL_S)
         return [state]
 
-    def run() -> tuple[float, int]:
-        start = time.perf_counter()
+    def run() -> tuple[float, float, int]:
+        start, start_cpu = time.perf_counter(), cpu_s(processes)
         with ThreadPoolExecutor(4) as threads:
             submissions = list(threads.map(upload, paths))
         states = [ended(submission_id) for submission_id in submissions]
-        return time.perf_counter() - start, states.count(["success"])
+        return time.perf_counter() - start, cpu_s(processes) - start_cpu, states.count(["success"])
 
     return run
 
@@ -98,16 +114,18 @@ def compare_throughput(count: int, rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder, LocalServer(workers=processes) as server:
         paths = rendered(count, Path(folder))
         measures = {"engine alone": alone(paths, processes), "through HTTP": through_http(paths, server)}
-        seconds: dict[str, list[float]] = {name: [] for name in measures}
+        seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in measures}
         for _ in range(rounds):
             for name, measure in measures.items():
-                took_s, solved = measure()
-                seconds[name].append(took_s)
-                print(
-                    f"{name:>13}: {solved}/{count} solved in {took_s:6.2f} s, {count / took_s:5.2f} images/s"
-                )
-    ratios = [http / engine for engine, http in zip(*seconds.values(), strict=True)]
-    print(f"HTTP / alone: {median(ratios):.2f} (median of {rounds}), {processes} processes each")
+                took_s, cpu, solved = measure()
+                seconds[name].append((took_s, cpu))
+                rate = count / took_s
+                print(f"{name}: {solved}/{count} solved in {took_s:.2f} s, {rate:.2f}/s, CPU {cpu:.2f} s")
+    for number, what in enumerate(("time", "CPU")):
+        ratios = [http[number] / engine[number] for engine, http in zip(*seconds.values(), strict=True)]
+        print(
+            f"{what}, through HTTP / alone: {median(ratios):.2f} (median of {rounds}, {processes} processes)"
+        )
 
 
 def memory_bytes(pid: int | None, what: str) -> int:
