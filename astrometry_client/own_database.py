@@ -166,6 +166,28 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE
 
 
+def fault(path: Path, kind: Kind) -> str | None:
+    """Return what is wrong with a file, `None` if nothing is; the file and its folder stay as they are.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    path.stat()
+    # Without a log beside it nobody writes; SQLite would make one to read it otherwise.
+    mode = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+        ) as connection:
+            _refuse_foreign(connection, kind)
+            (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except (sqlite3.Error, OSError) as error:
+        return str(error)
+    return None if told == "ok" else "damaged: " + " ".join(str(told).split())
+
+
 @contextlib.contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Carry out everything inside, or nothing of it."""
@@ -191,13 +213,7 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 
 def _prepare(connection: sqlite3.Connection, kind: Kind) -> None:
     """Make the tables of a new file; refuse a file that is not ours."""
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application_id != kind.application_id:
-        raise ForeignDatabaseError("it belongs to another program")
-    if version > kind.version:
-        raise ForeignDatabaseError("it was made by a newer version of this package")
+    version = _refuse_foreign(connection, kind)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if kind.durable else 'NORMAL'}")
     if version < kind.version:
@@ -211,6 +227,18 @@ def _prepare(connection: sqlite3.Connection, kind: Kind) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {kind.application_id}")
             connection.execute(f"PRAGMA user_version = {kind.version}")
+
+
+def _refuse_foreign(connection: sqlite3.Connection, kind: Kind) -> int:
+    """Return the version of a file of ours."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application_id != kind.application_id:
+        raise ForeignDatabaseError("it belongs to another program")
+    if version > kind.version:
+        raise ForeignDatabaseError("it was made by a newer version of this package")
+    return int(version)
 
 
 def _start_anew_in_child() -> None:

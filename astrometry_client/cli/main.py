@@ -8,6 +8,7 @@ import click
 
 from astrometry_client.cli.cache import cache
 from astrometry_client.cli.demo import demo
+from astrometry_client.cli.doctor import doctor
 from astrometry_client.cli.exit_codes import exit_code, message, table
 from astrometry_client.cli.index import index
 from astrometry_client.cli.ledger import export, results, status
@@ -43,5 +44,19 @@ def main(verbose: int) -> None:
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
-for command in (solve, resume, status, results, export, serve, demo, login, logout, whoami, cache, index):
+for command in (
+    solve,
+    resume,
+    status,
+    results,
+    export,
+    serve,
+    demo,
+    login,
+    logout,
+    whoami,
+    cache,
+    index,
+    doctor,
+):
     main.add_command(command)

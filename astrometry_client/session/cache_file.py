@@ -22,7 +22,7 @@ T = TypeVar("T")
 _REST_S: Final = 60.0
 """How long a file that failed is left alone."""
 
-_KIND: Final = Kind(
+REPLIES: Final = Kind(
     application_id=0x41535443,  # "ASTC"
     version=1,
     tables="""
@@ -49,7 +49,7 @@ class CacheFile:
 
     def __init__(self, path: Path, *, lock_wait_s: float) -> None:
         self.path = path
-        self._database = OwnDatabase(path, _KIND, lock_wait_s=lock_wait_s)
+        self._database = OwnDatabase(path, REPLIES, lock_wait_s=lock_wait_s)
         self._rests_until = 0.0
         self._warned = False
 

@@ -148,8 +148,12 @@ def _path_of(bucket_class: type[Any], ratelimit_path: str | os.PathLike[str] | N
         return None
     if ratelimit_path is not None:
         return Path(ratelimit_path).expanduser().absolute()
-    name = "ratelimit.db" if bucket_class is SQLiteSlots else "ratelimit-buckets.db"
-    return config.cache_dir().absolute() / name
+    return rates_path().with_stem("ratelimit" if bucket_class is SQLiteSlots else "ratelimit-buckets")
+
+
+def rates_path() -> Path:
+    """Return the file in which the processes of a user share their rates."""
+    return config.cache_dir().absolute() / "ratelimit.db"
 
 
 def close_limiters() -> None:

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 BUSY_TIMEOUT_S: Final = 5.0
 """Longest wait for another process's transaction, which takes 0.1 ms: after this it is stuck."""
 
-_KIND: Final = Kind(
+RATES: Final = Kind(
     application_id=0x41535452,  # "ASTR"
     version=1,
     tables="""
@@ -63,7 +63,7 @@ class SQLiteSlots(BookSlots):
         super().__init__()
         self.path = path
         self._clock = clock
-        self._database = OwnDatabase(path, _KIND, lock_wait_s=busy_timeout_s)
+        self._database = OwnDatabase(path, RATES, lock_wait_s=busy_timeout_s)
         self._failure: str | None = None
 
     def change(self, name: str, act: Callable[[Book], Result]) -> Result:
