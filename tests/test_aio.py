@@ -422,13 +422,13 @@ class SlowNova(SmallNova):
         return answer
 
 
-def opened() -> list[str]:
+def opened() -> set[str]:
     """Return what this process has open, but for what comes and goes by itself."""
-    links = []
+    links = set()
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):
-            links.append(str(entry.readlink()))
-    return sorted(link for link in links if not link.startswith(("/proc", "anon_inode")))
+            links.add(str(entry.readlink()))
+    return {link for link in links if not link.startswith(("/proc", "anon_inode"))}
 
 
 async def work(client: AsyncClient, paths: list[Path], folder: Path) -> None:
@@ -486,7 +486,7 @@ def test_cancelled_at_any_moment_nothing_is_left_behind_and_nothing_sent_twice(
             ledger.close()
             # The server's ends of the connections close a moment later.
             asyncio.run(until(lambda: not server._sockets))
-            assert opened() == before
+            assert opened() <= before
         asyncio.run(to_the_end())
     assert len(server.uploads) == len({upload.content for upload in server.uploads}) == len(paths)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
