@@ -36,6 +36,17 @@ from astrometry_client.errors import (
 )
 from astrometry_client.ledger import Key
 from astrometry_client.session.retrying import RetryPolicy
+from astrometry_client.testing import (
+    UNSOLVED,
+    Cut,
+    NovaServer,
+    Place,
+    Rejected,
+    Reset,
+    Status,
+    TableEngine,
+    Unsolved,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIME = "2026-11-20 14:28:01.337214"
@@ -449,47 +460,32 @@ def test_dry_run_writes_nothing_into_the_ledger(
     assert list(ledger.entries()) == []
 
 
-class FailingNova(SmallNova):
-    """Fails as often as a bad day has it, before and after it has stored what it was sent."""
+class ByContent(TableEngine):
+    """Solves images as the server in miniature does."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self._chance = random.Random(seed)
-        self._uses = 0
+    def outcome(self, name: str, content: bytes) -> Place | Unsolved | Rejected:
+        return UNSOLVED if b"dark" in content else Place(ra_of(content), 1.0)
 
-    def answer(self, arrival: Arrival) -> Answer:
-        place = self._chance.random()
-        if place < 0.05:
-            return Answer(status=503, body=PAGE, kind="text/html")
-        if place < 0.06:
-            return Answer(fault=Fault.RESET_BEFORE)
-        if arrival.path == "/api/login":
-            self._uses = 0
-        elif arrival.method == "POST":
-            self._uses += 1
-            if self._uses > 30:
-                return answer_json({"status": "error", "errormessage": 'no session with key "a"'})
-        answer = super().answer(arrival)
-        if place < 0.07:
-            return attrs.evolve(answer, fault=Fault.RESET_AFTER)
-        if place < 0.08:
-            return attrs.evolve(answer, fault=Fault.CUT)
-        return Answer(body=PAGE, kind="text/html") if place < 0.09 else answer
+
+BAD_DAY = (
+    *(Status(503).rate(0.05), Status(200, processed=True).rate(0.01)),
+    *(fault.rate(0.01) for fault in (Reset("arriving"), Reset("processed"), Cut())),
+)
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])
 def test_bad_day_of_the_server_harms_no_image(
-    new_client: NewClient, ledger: Ledger, passing: ManualTime, tmp_path: Path, seed: int
+    new_client: NewClient, ledger: Ledger, tmp_path: Path, seed: int
 ) -> None:
     paths = images(tmp_path, *(b"dark" * (number % 10 == 0) + b"%d" % number for number in range(40)))
-    with FailingNova(seed) as server, ClientSession(timeout=5, write_timeout=5) as session:
-        session.retrying = attrs.evolve(
-            session.retrying,
-            policy=RetryPolicy(max_retries=20, retry_time_s=1e6),
-            sleep=passing.sleep,
-            clock=passing.clock,
-        )
-        with new_client("key", base_url=server.url, client_session=session) as client:
+    day = {"faults": BAD_DAY, "session_uses": 30, "seed": seed}
+    with (
+        NovaServer(engine=ByContent(), **day) as server,  # type: ignore[arg-type]
+        server.client_session(timeout=5, write_timeout=5) as session,
+    ):
+        patient = RetryPolicy(max_retries=20, retry_time_s=1e6)
+        session.retrying = attrs.evolve(session.retrying, policy=patient)
+        with new_client(server.api_key, base_url=server.url, client_session=session) as client:
             results = list(client.solve_many(paths, ledger=ledger, timeout_s=1e6))
         assert sorted(result.path for result in results) == sorted(paths)
         for result in results:
@@ -500,25 +496,21 @@ def test_bad_day_of_the_server_harms_no_image(
 RUN = """
 import json, sys
 from astrometry_client import Client, Ledger
-url, ledger, *paths = sys.argv[1:]
-client = Client("key", base_url=url)
+url, key, ledger, *paths = sys.argv[1:]
+client = Client(key, base_url=url)
 for result in client.solve_many(paths, ledger=Ledger(ledger, lease_s=1.0)):
     ra = result.solution.calibration.ra_deg if result.solution else None
     print(json.dumps([str(result.path), ra, type(result.error).__name__]), flush=True)
 """
 
 
-class SlowNova(SmallNova):
-    """Takes its time for every answer, stores an upload before that, and has queues."""
-
-    def answer(self, arrival: Arrival) -> Answer:
-        answer = super().answer(arrival)
-        time.sleep(0.03)
-        return answer
+def slow_nova() -> NovaServer:
+    """Return a server that takes its time for every answer, and has stored an upload before that."""
+    return NovaServer(latency_s=0.03, engine=ByContent())
 
 
-def start(server: SmallNova, ledger: Path, paths: list[Path]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", RUN, server.url, str(ledger), *map(str, paths)]
+def start(server: NovaServer, ledger: Path, paths: list[Path]) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", RUN, server.url, server.api_key, str(ledger), *map(str, paths)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
@@ -536,7 +528,7 @@ def check_told(found: dict[str, tuple[float | None, str]], paths: list[Path]) ->
         assert found[str(path)] == right
 
 
-def stored_twice(server: SmallNova) -> list[bytes]:
+def stored_twice(server: NovaServer) -> list[bytes]:
     counts = Counter(upload.content for upload in server.uploads)
     return [content for content, count in counts.items() if count > 1]
 
@@ -547,12 +539,12 @@ def stored_twice(server: SmallNova) -> list[bytes]:
 def test_killed_batch_goes_on_where_it_stopped(tmp_path: Path, seed: int, kills: int) -> None:
     chance = random.Random(seed)
     paths = images(tmp_path, *(b"dark" * (number % 9 == 0) + b"%d" % number for number in range(40)))
-    with SlowNova() as server:
+    with slow_nova() as server:
         for kill in range(kills):
             # At a moment that is told by what arrived, so that it is always in the middle of the work.
-            wanted = len(server.arrivals) + chance.randint(2, 25)
+            wanted = len(server.requests) + chance.randint(2, 25)
             process = start(server, tmp_path / "ledger.sqlite", paths)
-            while len(server.arrivals) < wanted and process.poll() is None:
+            while len(server.requests) < wanted and process.poll() is None:
                 time.sleep(0.001)
             time.sleep(chance.random() * 0.05)
             process.send_signal(signal.SIGKILL)
@@ -566,7 +558,7 @@ def test_killed_batch_goes_on_where_it_stopped(tmp_path: Path, seed: int, kills:
 
 def test_two_processes_on_overlapping_lists_upload_each_image_once(tmp_path: Path) -> None:
     paths = images(tmp_path, *(b"dark" * (number % 9 == 0) + b"%d" % number for number in range(24)))
-    with SlowNova() as server:
+    with slow_nova() as server:
         first = start(server, tmp_path / "ledger.sqlite", paths[:18])
         second = start(server, tmp_path / "ledger.sqlite", paths[6:])
         check_told(told(first), paths[:18])
