@@ -101,9 +101,10 @@ class Front:
         if self._listener:
             self._listener.close()
         self.drop()
-        for task in self._tasks - {asyncio.current_task()}:
+        answering = tuple(self._tasks)
+        for task in answering:
             task.cancel()
-        await asyncio.sleep(0)
+        await asyncio.gather(*answering, return_exceptions=True)
 
     def drop(self) -> None:
         """End all connections."""

@@ -49,7 +49,8 @@ class NovaServer:
     queue_delay_s
         Seconds from an upload to the earliest begin of its solve.
     engine
-        What becomes of images; or a plate solver, one of `astrometry_client.server.engine.engines()`.
+        What becomes of images; or a plate solver, one of `astrometry_client.server.engine.engines()`. While
+        that works, requests wait.
     faults
         What goes wrong: see `Fault.at` and `Fault.rate`.
     seed
@@ -138,6 +139,7 @@ class NovaServer:
             latency_s=self._latency_s,
         )
         self._loop, self._turned = asyncio.new_event_loop(), asyncio.Event()
+        self._restarts: list[asyncio.Task[None]] = []
         self._thread = threading.Thread(target=self._loop.run_forever, name="nova-server", daemon=True)
         self.clock.on_turn = self._wake
         self._thread.start()
@@ -146,7 +148,7 @@ class NovaServer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._do(self._front.close())
+        self._do(self._end())
         self.clock.on_turn = lambda: None
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -236,7 +238,15 @@ class NovaServer:
         )
 
     def _restart(self, fault: Restart) -> None:
-        self._restarting = self._loop.create_task(self._down(self.clock.monotonic() + fault.down_s))
+        down = self._down(self.clock.monotonic() + fault.down_s)
+        self._restarts.append(self._loop.create_task(down))
+
+    async def _end(self) -> None:
+        for task in self._restarts:
+            task.cancel()
+        ended = await asyncio.gather(*self._restarts, return_exceptions=True)
+        self._front.errors += [error for error in ended if isinstance(error, Exception)]
+        await self._front.close()
 
     async def _down(self, until_s: float) -> None:
         await self._front.close()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import attrs
 
 from astrometry_client.server.database import Database
-from astrometry_client.server.queue import FoundImage, MakeTask, Queue, ReadTask, Solved, SolveTask
+from astrometry_client.server.queue import Found, MakeTask, Queue, ReadTask, Solved, SolveTask
 from astrometry_client.server.workers import understand
 
 from .clock import Clock
@@ -115,12 +115,11 @@ class Solvers:
     def _read(self) -> None:
         while task := self._queue.take_submission():
             found = understand(self._solver.read(task))
-            if not isinstance(found, list):
+            if not isinstance(found, Found):
                 self._queue.reject(task.submission_id, str(found))
                 continue
-            images: list[FoundImage] = found
-            self._queue.finish_reading(task.submission_id, images)
-            for _ in images:
+            self._queue.finish_reading(task.submission_id, **attrs.asdict(found, recurse=False))
+            for _ in found.images:
                 self._wait(self._queue_delay_s)
 
     def _begin(self, time_s: float) -> None:

@@ -1,5 +1,6 @@
 """Each fault happens to the requests it is planned for, and to no others."""
 
+import threading
 import time
 from collections.abc import Iterable
 
@@ -145,6 +146,15 @@ def test_server_that_is_down_refuses_connections(nova_server: NovaServer) -> Non
             continue
     else:
         pytest.fail("the server did not come back")
+
+
+@pytest.mark.parametrize(
+    "fault", [Hang(), Hang(processed=True), Drip(pause_s=100), Late(100), Restart(down_s=100)]
+)
+def test_server_ends_whatever_goes_on(fault: Fault) -> None:
+    with NovaServer(faults=[fault.at("jobs_by_tag")]) as server, pytest.raises(requests.RequestException):
+        get(server, timeout=0.1)
+    assert not any(thread.name == "nova-server" for thread in threading.enumerate())
 
 
 def test_first_that_fits_counts() -> None:
