@@ -195,6 +195,10 @@ class Agenda(Generic[Name, T]):
             self.ended.append((task.name, end.value))
         except AstrometryError as error:
             self.ended.append((task.name, error))
+        except BaseException:
+            # Raised by who is told of steps, or Ctrl-C: the flow is on no list from which it would be closed.
+            task.steps.close()
+            raise
 
     def _put_ready(self, errand: Errand) -> None:
         heapq.heappush(self._ready[errand.lane], (errand.rank, next(self._order), errand))

@@ -101,8 +101,10 @@ class Batch:
                 self._tell_landed(left=0)
         except _EnoughError as enough:
             stopped = f"{enough} "
+            self._tell_rest()
         except (KeyboardInterrupt, AstrometryError, OSError):
             with suppress(OSError):
+                self._tell_rest()
                 self._write_table()
             click.echo(f"{self._summary()} {self._remedy}", err=True)
             raise
@@ -128,6 +130,11 @@ class Batch:
     def _tell_landed(self, **bound: int) -> None:
         for result, landed in self._landings.ended(**bound):
             self._tell(result, landed)
+
+    def _tell_rest(self) -> None:
+        for result, landed in self._landings.rest():
+            with suppress(_EnoughError):
+                self._tell(result, landed)
 
     def _tell(self, result: BatchResult, landed: Landed) -> None:
         path = Path(result.path)

@@ -38,6 +38,7 @@ class BatchOptions:
     deadline_s: float | None
     max_failures: int | None
     max_unfinished: int
+    pack: bool
     timeout_s: float
     as_json: bool
     ledger: Path | None
@@ -94,6 +95,7 @@ def batch_options(command: F) -> F:
             show_default=True,
             help="Images in work at once.",
         ),
+        click.option("--pack", is_flag=True, help="Send small files together in tars: fewer requests."),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each image."),
     ]
     for option in reversed(options):

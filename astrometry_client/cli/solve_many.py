@@ -56,6 +56,7 @@ def solve_many(
         common: dict[str, Any] = {
             "timeout_s": asked.timeout_s,
             "max_unfinished": asked.max_unfinished,
+            "pack": asked.pack,
             "on_step": batch.on_step,
         }
         stand_in = stack.enter_context(

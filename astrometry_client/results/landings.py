@@ -57,6 +57,13 @@ class Landings:
             result, future = self._under_way.popleft()
             yield result, future.result()
 
+    def rest(self) -> Iterator[tuple[BatchResult, Landed]]:
+        """Yield those that had landed before the others were broken off; after the block."""
+        while self._under_way:
+            result, future = self._under_way.popleft()
+            if not future.cancelled() and future.exception() is None:
+                yield result, future.result()
+
     def _land(self, result: BatchResult) -> Landed:
         with interruptible(self._interrupt):
             return self._landing.land(result)

@@ -25,6 +25,7 @@ from small_nova import SmallNova, fits_file, ra_of
 
 from astrometry_client.cli import main
 from astrometry_client.ledger import LedgerReader
+from astrometry_client.testing import NovaServer, fits_image
 
 PNG = b"\x89PNG\r\n\x1a\n"
 QUEUED = {"processing_started": "None", "processing_finished": "None", "jobs": [], "job_calibrations": []}
@@ -266,6 +267,20 @@ def test_list_of_files_is_taken_and_each_is_solved_once(
     assert len(server.uploads) == 3
 
 
+def test_small_files_travel_together_when_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{name}.fits" for name in "abcd"]
+    for name in names:
+        (folder / name).write_bytes(fits_image(name))
+    with NovaServer() as nova:
+        monkeypatch.setenv("ASTROMETRY_API_KEY", nova.api_key)
+        told = ["--server", nova.url, "--ledger", "ledger", "--in-place"]
+        result = CliRunner().invoke(main, ["solve", *names, "--pack", *told])
+    assert "Solved 4 of 4" in result.stdout, result.output
+    assert nova.counts()["upload"] == 1
+    for name, row in table(folder / "results.ecsv").items():
+        assert ra_in(folder / name) == pytest.approx(float(row["ra_deg"]))
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -334,17 +349,19 @@ def test_disk_that_is_full_ends_the_batch_and_the_next_one_goes_on(
     assert len(server.uploads) == 4
 
 
-def slow(server: SmallNova) -> list[float]:
-    """Let submissions take as long as the list tells, which can be cleared."""
-    waits = [60.0]
+def hold(server: SmallNova) -> list[bytes]:
+    """Let images whose name holds one of these words wait in the queue; return the words."""
+    words = [b"slow"]
 
     def answer(arrival: Arrival) -> Answer:
-        if waits and "/submissions/" in arrival.path and not arrival.path.endswith("/1"):
-            return answer_json(QUEUED)
+        if "/submissions/" in arrival.path:
+            content = server.uploads[int(arrival.path.rpartition("/")[2]) - 1].content
+            if any(word in content for word in words):
+                return answer_json(QUEUED)
         return server.answer(arrival)
 
     server.responder = answer
-    return waits
+    return words
 
 
 def start(
@@ -364,11 +381,11 @@ def start(
 def test_interrupted_batch_says_how_to_go_on_and_does(
     solve: Solve, server: SmallNova, folder: Path, tmp_path: Path
 ) -> None:
-    names = images(folder, *"abcdef")
-    waits = slow(server)
-    process = start(server, tmp_path, *names, "--max-unfinished", "3")
+    names = images(folder, "a", *(f"slow{number}" for number in range(5)))
+    held = hold(server)
+    process = start(server, tmp_path, *names, "--max-unfinished", "4")
     deadline_s = time.monotonic() + 30
-    while len(server.uploads) < 4:
+    while len(server.uploads) < 4 or not (folder / "a.wcs").exists():
         assert time.monotonic() < deadline_s
         select.select([], [], [], 0.01)
     process.send_signal(signal.SIGINT)
@@ -382,7 +399,7 @@ def test_interrupted_batch_says_how_to_go_on_and_does(
     assert landed(folder) == {*names, "a.wcs", "results.ecsv"}
     assert set(table(folder / "results.ecsv")) == {"a.png"}
     assert LedgerReader(tmp_path / "ledger").in_hand() == ()
-    waits.clear()
+    held.clear()
     assert "Solved 6 of 6" in solve(*names).stdout
     assert len(server.uploads) == 6
 
@@ -390,8 +407,8 @@ def test_interrupted_batch_says_how_to_go_on_and_does(
 def test_terminal_shows_what_happens_and_keeps_what_failed(
     server: SmallNova, folder: Path, tmp_path: Path
 ) -> None:
-    names = images(folder, "a", "dark", "c")
-    waits = slow(server)
+    names = images(folder, "a", "dark", "slow")
+    held = hold(server)
     process = start(server, tmp_path, *names, terminal=True)
     shown = b""
     assert process.stdout is not None
@@ -401,7 +418,7 @@ def test_terminal_shows_what_happens_and_keeps_what_failed(
             shown += chunk
             assert time.monotonic() < deadline_s, shown
             if b"1 solved" in shown:
-                waits.clear()
+                held.clear()
     except OSError:
         pass  # the terminal is gone with the command
     process.stdout.close()
@@ -412,6 +429,7 @@ def test_terminal_shows_what_happens_and_keeps_what_failed(
     assert re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).count("Solved 2 of 3") == 1
 
 
+@pytest.mark.soak
 def test_two_commands_at_once_solve_each_image_once(server: SmallNova, folder: Path, tmp_path: Path) -> None:
     names = images(folder, *"abcdefgh")
     first, second = (start(server, tmp_path, *names) for _ in range(2))
