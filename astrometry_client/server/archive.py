@@ -89,8 +89,10 @@ def is_archive(path: Path) -> bool:
     return True
 
 
-def unpack(path: Path, *, store: FileStore, settings: ServerSettings) -> Iterator[tuple[str, StoredFile]]:
-    """Yield name and stored file of every regular file in an archive.
+def unpack(
+    path: Path, *, store: FileStore, settings: ServerSettings, start: int = 0
+) -> Iterator[tuple[str, StoredFile]]:
+    """Yield name and stored file of every regular file in an archive, the first `start` of them left out.
 
     Raises
     ------
@@ -99,14 +101,15 @@ def unpack(path: Path, *, store: FileStore, settings: ServerSettings) -> Iterato
     """
     try:
         with _unpacked(path) as content:
-            yield from _members(content, store=store, settings=settings)
+            members = _members(content, settings=settings)
+            for number, (name, member) in enumerate(members):
+                if number >= start:
+                    yield name, _copy(member, store)
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ArchiveError(f"the archive is damaged ({error})") from error
 
 
-def _members(
-    content: IO[bytes], *, store: FileStore, settings: ServerSettings
-) -> Iterator[tuple[str, StoredFile]]:
+def _members(content: IO[bytes], *, settings: ServerSettings) -> Iterator[tuple[str, IO[bytes]]]:
     left_bytes = settings.unpacked_bytes
     stream = cast(IO[bytes], _Bounded(content, left_bytes + HEADERS_BYTES))
     with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK_BYTES, tarinfo=_Member) as archive:
@@ -118,8 +121,7 @@ def _members(
                 )
             if member.isreg() and not member.issparse():
                 left_bytes -= member.size
-                member_content = cast(IO[bytes], archive.extractfile(member))
-                yield PurePosixPath(member.name).name, _copy(member_content, store)
+                yield PurePosixPath(member.name).name, cast(IO[bytes], archive.extractfile(member))
 
 
 def _copy(content: IO[bytes], store: FileStore) -> StoredFile:

@@ -51,6 +51,7 @@ SCHEMAS = (
     CREATE INDEX image_files ON images (sha1);
     CREATE INDEX field_files ON images (field);
     """,
+    "ALTER TABLE submissions ADD COLUMN members_read INTEGER NOT NULL DEFAULT 0;",
 )
 """`user_version` of the file is the number of these that were applied."""
 

@@ -40,12 +40,19 @@ class FetchTask:
 
 @attrs.frozen
 class ReadTask:
-    """A submission whose file is to be read."""
+    """A submission whose file is to be read.
+
+    Parameters
+    ----------
+    members_read
+        Of an archive, at earlier turns.
+    """
 
     submission_id: int
     sha1: str | None
     filename: str
     options: dict[str, Any]
+    members_read: int = 0
 
 
 @attrs.frozen
@@ -86,6 +93,15 @@ class FoundImage:
     sha1: str
     filename: str
     field: str
+
+
+@attrs.frozen
+class Found:
+    """What was found in a submission, as `Queue.finish_reading` wants it."""
+
+    images: list[FoundImage]
+    members_read: int | None = None
+    reason: str | None = None
 
 
 @attrs.frozen
@@ -198,10 +214,11 @@ class Queue:
     def _begun_submission(self, connection: sqlite3.Connection, submission_id: int) -> ReadTask:
         row = connection.execute(
             "UPDATE submissions SET taken = 1, started = coalesce(started, ?) WHERE id = ?"
-            " RETURNING id, sha1, filename, options",
+            " RETURNING id, sha1, filename, options, members_read",
             (self._now(), submission_id),
         ).fetchone()
-        return ReadTask(row["id"], row["sha1"], row["filename"], json.loads(row["options"]))
+        options = json.loads(row["options"])
+        return ReadTask(row["id"], row["sha1"], row["filename"], options, row["members_read"])
 
     def _repeated_job(self, connection: sqlite3.Connection) -> SolveTask | None:
         """Return a job that had its turn, and was put back."""
@@ -238,22 +255,45 @@ class Queue:
                 "UPDATE submissions SET sha1 = ?, taken = 0 WHERE id = ?", (here, submission_id)
             )
 
-    def finish_reading(self, submission_id: int, images: list[FoundImage]) -> None:
+    def finish_reading(
+        self,
+        submission_id: int,
+        images: list[FoundImage],
+        *,
+        members_read: int | None = None,
+        reason: str | None = None,
+    ) -> None:
         """Note the images found in a submission.
 
         Where a file of theirs was removed meanwhile, with an old submission of the same, it is read again.
+
+        Parameters
+        ----------
+        members_read
+            Of an archive; the others are read when it is the user's turn again. None: all are.
+        reason
+            What is told if the submission holds no image at all.
         """
         with self._database.transaction() as connection:
             if not all(self._stored(sha1) for image in images for sha1 in (image.sha1, image.field)):
                 connection.execute("UPDATE submissions SET taken = 0 WHERE id = ?", (submission_id,))
                 return
-            connection.execute(
-                "UPDATE submissions SET finished = ? WHERE id = ?", (self._now(), submission_id)
-            )
             connection.executemany(
                 "INSERT INTO images (submission_id, owner_id, sha1, filename, field)"
                 " SELECT id, user_id, ?, ?, ? FROM submissions WHERE id = ?",
                 [(image.sha1, image.filename, image.field, submission_id) for image in images],
+            )
+            if members_read is not None:
+                connection.execute(
+                    "UPDATE submissions SET taken = 0, members_read = ? WHERE id = ?",
+                    (members_read, submission_id),
+                )
+                return
+            connection.execute(
+                "UPDATE submissions SET finished = ?, error_message ="
+                " iif(EXISTS (SELECT 1 FROM images WHERE submission_id = submissions.id), NULL, ?)"
+                " WHERE id = ?",
+                (self._now(), reason, submission_id),
             )
 
     def reject(self, submission_id: int, message: str) -> None:

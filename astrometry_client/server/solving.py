@@ -4,6 +4,7 @@ import base64
 import io
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ from .hints import HintsError, make_hints
 from .material import Material
 from .options import ENGINE, LISTED
 from .products import PRODUCTS
-from .queue import FoundImage, MakeTask, ReadTask, SolveTask
+from .queue import Found, FoundImage, MakeTask, ReadTask, SolveTask
 from .settings import ServerSettings
 
 Json = dict[str, Any]
+
+TURN_S = 5.0
+"""An archive that takes longer to read is put back for a turn, so that other users are not kept waiting."""
 
 LONGEST_MESSAGE = 252
 """Characters of an `error_message`; nova keeps as many."""
@@ -47,7 +51,7 @@ class Solving:
     def read(self, task: ReadTask) -> Json:
         """Return the images found in a submission, or why there are none."""
         try:
-            return {"images": [attrs.asdict(image) for image in self._images(task)]}
+            return attrs.asdict(self._found_in(task))
         except (ImageError, ArchiveError) as error:
             return {"reason": _told(error, task.sha1, task.filename)[-LONGEST_MESSAGE:]}
         except MemoryError:
@@ -106,29 +110,33 @@ class Solving:
             raise ImageError(f"engine {name} is not installed here; choose one of: {', '.join(engines)}")
         return engines[name]
 
-    def _images(self, task: ReadTask) -> list[FoundImage]:
+    def _found_in(self, task: ReadTask) -> Found:
         self._engine(task.options)
         if task.sha1 is None:
             raise ImageError('no file came with the upload: it belongs into the form as "file"')
         path = self.files.path(task.sha1)
+        if is_archive(path) and not task.options.get(LISTED):
+            return self._found_in_archive(path, task)
         if task.options.get(LISTED):
-            return [self._found(task.sha1, task.filename, _listed_field(path, task.options))]
-        if is_archive(path):
-            return self._archived_images(path, task.options)
-        return [self._found(task.sha1, task.filename, read_field(path, _reading_hints(task.options)))]
+            field = _listed_field(path, task.options)
+        else:
+            field = read_field(path, _reading_hints(task.options))
+        return Found([self._found(task.sha1, task.filename, field)])
 
-    def _archived_images(self, path: Path, options: Json) -> list[FoundImage]:
-        found, reasons = [], []
-        for name, stored in unpack(path, store=self.files, settings=self.settings):
+    def _found_in_archive(self, path: Path, task: ReadTask) -> Found:
+        end_s = time.monotonic() + TURN_S
+        found, reason = Found([], reason="the archive holds no files"), ""
+        members = unpack(path, store=self.files, settings=self.settings, start=task.members_read)
+        for number, (name, stored) in enumerate(members, start=task.members_read + 1):
             try:
-                field = read_field(self.files.path(stored.sha1), _reading_hints(options))
+                field = read_field(self.files.path(stored.sha1), _reading_hints(task.options))
             except ImageError as error:
-                reasons.append(_told(error, stored.sha1, name))
+                reason = str(error)[-LONGEST_MESSAGE:]
             else:
-                found.append(self._found(stored.sha1, name, field))
-        if not found:
-            raise ImageError(reasons[-1] if reasons else "the archive holds no files")
-        return found
+                found.images.append(self._found(stored.sha1, name, field))
+            if time.monotonic() > end_s:
+                return attrs.evolve(found, members_read=number)
+        return attrs.evolve(found, reason=reason or found.reason)
 
     def _found(self, sha1: str, filename: str, field: Field) -> FoundImage:
         packed = io.BytesIO()

@@ -18,7 +18,7 @@ import attrs
 
 from astrometry_client.errors import InputError
 
-from .queue import FetchTask, FoundImage, MakeTask, Queue, ReadTask, Solved, SolveTask, Work
+from .queue import FetchTask, Found, FoundImage, MakeTask, Queue, ReadTask, Solved, SolveTask, Work
 from .settings import ServerSettings
 
 _T = TypeVar("_T")
@@ -31,7 +31,7 @@ class Fetched:
     sha1: str
 
 
-Result = list[FoundImage] | Solved | Fetched | Path | str
+Result = Found | Solved | Fetched | Path | str
 Role = Literal["solve", "fetch"]
 
 KINDS = {FetchTask: "fetch", ReadTask: "read", SolveTask: "solve", MakeTask: "make"}
@@ -191,7 +191,8 @@ def understand(reply: dict[str, Any]) -> Result:
     """Return what a worker says in its reply; raises `WorkerDied` if that makes no sense."""
     try:
         if "images" in reply:
-            return [FoundImage(**image) for image in reply["images"]]
+            images = [FoundImage(**image) for image in reply["images"]]
+            return Found(images, reply.get("members_read"), reply.get("reason"))
         if "wcs" in reply:
             wcs = base64.b64decode(reply["wcs"])
             return Solved(reply["calibration"], reply["annotations"], wcs, reply["stars"])
@@ -274,8 +275,8 @@ class Pool:
             self._queue.fail(task, result)
         elif isinstance(task, FetchTask) and isinstance(result, Fetched):
             self._queue.fetched(task.submission_id, result.sha1)
-        elif isinstance(task, ReadTask) and isinstance(result, list):
-            self._queue.finish_reading(task.submission_id, result)
+        elif isinstance(task, ReadTask) and isinstance(result, Found):
+            self._queue.finish_reading(task.submission_id, **attrs.asdict(result, recurse=False))
         elif isinstance(task, SolveTask) and isinstance(result, Solved):
             self._queue.solved(task.job_id, result)
 

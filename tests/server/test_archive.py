@@ -9,8 +9,12 @@ import attrs
 import pytest
 
 from astrometry_client.server.archive import ArchiveError, is_archive, unpack
+from astrometry_client.server.engine.sep_engine import SepEngine
 from astrometry_client.server.files import FileStore
+from astrometry_client.server.queue import Found, ReadTask
 from astrometry_client.server.settings import ServerSettings
+from astrometry_client.server.solving import Solving
+from astrometry_client.server.workers import understand
 
 
 @pytest.fixture
@@ -77,3 +81,27 @@ def test_cut_archive_is_told(tmp_path: Path, settings: ServerSettings, mode: str
 def test_other_files_are_no_archives(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     assert not is_archive(tmp_path / "a")
+
+
+def test_archive_can_be_read_on(tmp_path: Path, settings: ServerSettings) -> None:
+    path = archive(tmp_path / "a", {"one": b"1", "two": b"2", "three": b"3"}, links=("x",), mode="w:gz")
+    big = attrs.evolve(settings, archive_files=5)
+    found = unpack(path, store=FileStore(settings.files_dir), settings=big, start=2)
+    assert [name for name, _ in found] == ["three"]
+
+
+def test_long_archive_is_read_in_turns(
+    tmp_path: Path, settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrometry_client.server.solving.TURN_S", -1.0)
+    store = FileStore(settings.files_dir)
+    solving = Solving(SepEngine(index_files=[]), store, settings)
+    sources = "".join(f"{number} {number}\n" for number in range(1, 9)).encode()
+    content = archive(tmp_path / "a", {"a": sources, "no image": b"\0", "b": sources}).read_bytes()
+    task, turns = ReadTask(1, store.store(content).sha1, "a", {}), []
+    for _ in range(4):
+        found = understand(solving.read(task))
+        assert isinstance(found, Found)
+        turns.append(([image.filename for image in found.images], found.members_read))
+        task = attrs.evolve(task, members_read=found.members_read)
+    assert turns == [(["a"], 1), ([], 2), (["b"], 3), ([], None)]

@@ -287,3 +287,28 @@ def test_what_became_of_removed_work_is_passed_over(queue: Queue, database: Data
     queue.solved(99, SOLVED)
     assert queue.take() is None
     assert database.rows("SELECT * FROM calibrations") == []
+
+
+def test_long_archive_waits_for_its_next_turn(queue: Queue, database: Database, records: Records) -> None:
+    users(database, "second")
+    archive = submit(queue, user=1)
+    queue.take()
+    other = submit(queue, user=2)
+    queue.finish_reading(archive, [FoundImage("abc", "a", "field of a")], members_read=3)
+    assert states(records, archive) == (False, True, [None])
+    taken = [queue.take(), queue.take(), queue.take()]
+    assert taken[:2] == [
+        ReadTask(other, "abc", "a.fits", {"parity": 1}),
+        ReadTask(archive, "abc", "a.fits", {"parity": 1}, members_read=3),
+    ]
+    assert isinstance(taken[2], SolveTask)
+    queue.finish_reading(archive, [], reason="no image")
+    assert states(records, archive) == (False, False, [1])
+    assert "error_message" not in (records.submission(archive) or {})
+
+
+def test_submission_without_an_image_ends_with_a_reason(queue: Queue, records: Records) -> None:
+    submission_id = submit(queue)
+    queue.take()
+    queue.finish_reading(submission_id, [], reason="no image")
+    assert (records.submission(submission_id) or {})["error_message"] == "no image"
