@@ -197,6 +197,7 @@ class RecordedSolves:
         looks.at_once = pack is None and entry.state == "sent"
         if not looks.at_once:
             submission_id, job_id = yield from self._send(upload, claim)
+        looks.submission_id = submission_id
         where = {"server": self.login.base_url, "name": upload.name}
         if submission_id is not None:
             follower = flow.follow(

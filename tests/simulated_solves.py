@@ -6,6 +6,7 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -100,7 +101,7 @@ class SimulatedServer:
             return SubmissionStatus(
                 submission_id=number,
                 started=None,
-                finished=None,
+                finished=datetime.now(UTC),
                 jobs=jobs,
                 solved_job_ids=tuple(solved),
                 error_message=None,

@@ -3,7 +3,7 @@
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, Literal
 
 import attrs
@@ -12,6 +12,7 @@ from astrometry_client.flow.solve_times import SolveTimes
 from astrometry_client.flow.steps import Polling
 
 Seen = Literal["queued", "solving", "ended"]
+Place = tuple[int, int]
 
 _FIRST_CHANCE: Final = 0.32
 """The first look at an image is due when its solve has ended with this chance."""
@@ -29,6 +30,9 @@ _KEPT: Final = 64
 
 _GROWTH: Final = 1.4
 """From one wait to the next while nothing is learned."""
+
+_MOST_GROWTHS: Final = 20
+"""That makes hours of seconds."""
 
 _PATIENCE: Final = 8
 """An image whose turn seems not to have come is looked at after so many solve times all the same."""
@@ -53,8 +57,8 @@ _GLANCE: Final = 0.25
 class Watch:
     """What is known of one image at the server; times are those of the forecast's clock."""
 
-    number: int
-    """1 for the first upload."""
+    place: Place
+    """Its place among all uploads, such as the number of its submission and that of the file in its tar."""
     uploaded_s: float
     seen_s: float
     """When the last look told something."""
@@ -94,18 +98,18 @@ class Forecast:
         self._times: SolveTimes | None = None
         self._dues_s: dict[tuple[Watch, ...], float] = {}
         """When looks are due, as long as nothing new is known."""
-        self._uploads = 0
-        self._in_line: dict[int, Watch] = {}
-        self._solving: dict[int, Watch] = {}
+        self._places: list[Place] = []
+        self._in_line: dict[Place, Watch] = {}
+        self._solving: dict[Place, Watch] = {}
         self._ends_s: list[float] = []
         self._room = math.inf
         """So many are solved at once, as it seems."""
-        self._last_begun = 0
+        self._last_begun: Place = (0, 0)
         """The latest upload that was seen beyond the queue."""
         self._overtakings = 0
         self._moved_s = -math.inf
         """When the queue was last seen to move."""
-        self._queued: tuple[int, float] | None = None
+        self._queued: tuple[Place, float] | None = None
         """The image last seen in the queue, and when."""
 
     @property
@@ -117,12 +121,16 @@ class Forecast:
             self._times = self._supposed.learned(self._solves_s, ages_s)
         return self._times
 
-    def uploaded(self) -> Watch:
-        """Begin to watch an image that the server has got just now."""
-        self._dues_s.clear()
-        self._uploads += 1
+    def uploaded(self, place: Place | None = None) -> Watch:
+        """Begin to watch an image that the server has got just now; by default behind all others."""
+        self._changed()
+        if place is None:
+            place = (self._places[-1][0] + 1, 0) if self._places else (1, 0)
         now_s = self._clock()
-        watch = self._in_line[self._uploads] = Watch(self._uploads, now_s, now_s)
+        watch = Watch(place, now_s, now_s)
+        if place not in self._in_line and place not in self._solving:
+            bisect.insort(self._places, place)
+        self._stand_in_line(watch)
         return watch
 
     def stage(self, watch: Watch) -> Literal["queued", "solving"]:
@@ -138,13 +146,11 @@ class Forecast:
         """How many images are watched."""
         return len(self._in_line) + len(self._solving)
 
-    def unseen_ends(self, begun: Watch) -> int:
-        """Return how many must have ended without being seen, now that this one has begun."""
-        return max(0, begun.number - int(self._room) - len(self._ends_s)) if self._room < math.inf else 0
-
-    def waits_in_line(self, before: int | None = None) -> bool:
-        """Return whether an image, of the first uploads up to a number, seems to wait in the queue."""
-        return any(number <= (before or number) for number in self._in_line)
+    def unseen_ends(self, begun: Watch, among: Collection[Watch]) -> int:
+        """Return how many of these have ended unseen, as another has begun; 0 if it may have been others."""
+        if self._room == math.inf or not {*self._solving.values()} <= {*among}:
+            return 0
+        return max(0, self._rank(begun.place) - int(self._room) - len(self._ends_s))
 
     def saw(self, watch: Watch, seen: Seen, *, asked_s: float | None = None) -> None:
         """Take note of what a look told.
@@ -154,7 +160,7 @@ class Forecast:
         asked_s
             When the look was sent, by the clock; the answer may have been long on its way.
         """
-        if watch.number not in self._in_line and watch.number not in self._solving:
+        if watch.place not in self._in_line and watch.place not in self._solving:
             return
         now_s, before_s = self._clock(), watch.seen_s
         watch.seen_s = now_s if asked_s is None else asked_s
@@ -163,14 +169,16 @@ class Forecast:
             self._saw_queued(watch)
             return
         self._moved_s = now_s
-        self._last_begun = max(self._last_begun, watch.number)
-        if watch.number in self._in_line:
+        self._last_begun = max(self._last_begun, watch.place)
+        if watch.place in self._in_line:
             guessed_s = self._begins_s(watch)
             if guessed_s is None:
-                self._room = max(self._room, watch.number - len(self._ends_s))
+                # Its turn came sooner than what was seen of the queue said.
+                self._queued = None
+                self._room = max(self._room, self._rank(watch.place) - len(self._ends_s))
             watch.begun_s = (before_s + now_s) / 2 if guessed_s is None else min(guessed_s, now_s)
             watch.first_solving_s = watch.seen_s
-            self._solving[watch.number] = self._in_line.pop(watch.number)
+            self._solving[watch.place] = self._in_line.pop(watch.place)
         self._measure_room()
         if seen == "ended" and watch.begun_s is not None:
             ended_s = (max(before_s, watch.begun_s) + now_s) / 2
@@ -180,7 +188,7 @@ class Forecast:
 
     def forget(self, watch: Watch, ended_s: float | None = None) -> None:
         """Watch an image no more: it has ended, at this time or just now."""
-        if self._in_line.pop(watch.number, None) or self._solving.pop(watch.number, None):
+        if self._in_line.pop(watch.place, None) or self._solving.pop(watch.place, None):
             bisect.insort(self._ends_s, self._clock() if ended_s is None else ended_s)
             self._changed()
             self._measure_room()
@@ -195,18 +203,27 @@ class Forecast:
         """Return the seconds after which a look that serves these images may be due; ask again then."""
         return min(self._due_s(*watches) - self._clock(), *(self._glance_s(watch) for watch in watches))
 
+    def _rank(self, place: Place) -> int:
+        """Return 1 for the first upload, as far as they are known here."""
+        return bisect.bisect_left(self._places, place) + 1
+
+    def _stand_in_line(self, watch: Watch) -> None:
+        last = next(reversed(self._in_line), watch.place)
+        self._in_line[watch.place] = watch
+        if watch.place < last:
+            self._in_line = dict(sorted(self._in_line.items()))
+
     def _changed(self) -> None:
         self._times = None
         self._dues_s.clear()
 
     def _saw_queued(self, watch: Watch) -> None:
-        self._solving.pop(watch.number, None)
-        self._in_line = dict(sorted({**self._in_line, watch.number: watch}.items()))
+        self._solving.pop(watch.place, None)
+        self._stand_in_line(watch)
         watch.begun_s = None
         watch.looks_in_line += 1
-        self._overtakings += watch.number < self._last_begun
-        self._queued = watch.number, watch.seen_s
-        self._room = math.inf
+        self._overtakings += watch.place < self._last_begun
+        self._queued = watch.place, watch.seen_s
         self._measure_room()
 
     def _measure_room(self) -> None:
@@ -217,12 +234,12 @@ class Forecast:
         """
         if self._queued is None:
             return
-        number, seen_s = self._queued
-        most = number - 1 - bisect.bisect(self._ends_s, seen_s)
+        place, seen_s = self._queued
+        most = self._rank(place) - 1 - bisect.bisect(self._ends_s, seen_s)
         solving = [watch for watch in self._solving.values() if watch.first_solving_s <= watch.seen_s]
         moment_s = min((watch.seen_s for watch in solving), default=math.inf)
         least = sum(watch.first_solving_s <= moment_s for watch in solving)
-        self._room = max(min(self._room, most), least, 0)
+        self._room = max(most, least, 0)
 
     def _begins_s(self, watch: Watch) -> float | None:
         """Return when the solve of an image began, as it seems; `None` if it seems to wait for its turn."""
@@ -230,10 +247,10 @@ class Forecast:
             return watch.begun_s
         if not self._in_order:
             return None
-        place = watch.number - self._room - 1
-        if place < 0:
+        turn = self._rank(watch.place) - self._room - 1
+        if turn < 0:
             return watch.uploaded_s
-        return max(watch.uploaded_s, self._ends_s[int(place)]) if place < len(self._ends_s) else None
+        return max(watch.uploaded_s, self._ends_s[int(turn)]) if turn < len(self._ends_s) else None
 
     @property
     def _in_order(self) -> bool:
@@ -252,7 +269,7 @@ class Forecast:
         if watch is head:
             return _GLANCE * self.times.age_s(_FIRST_CHANCE)
         # Each of those in front is looked at first, and a look takes this long at least.
-        looks_s = _QUICK_LOOK_S * (watch.number - head.number)
+        looks_s = _QUICK_LOOK_S * (self._rank(watch.place) - self._rank(head.place))
         return max(0.0, min(self._due_s(head) - self._clock(), self._glance_s(head))) + looks_s
 
     def _due_s(self, *watches: Watch) -> float:
@@ -277,7 +294,7 @@ class Forecast:
     def _patience_ends_s(self, watch: Watch, first: bool) -> float:
         """Return when an image that seems to wait in the queue is looked at all the same."""
         median_s, longest_s = self.times.median_s, min(self._polling.longest_s, 1e9)
-        growth = _GROWTH**watch.looks_in_line
+        growth = _GROWTH ** min(watch.looks_in_line, _MOST_GROWTHS)
         first_s = max(self._polling.first_s, self.times.age_s(_FIRST_CHANCE))
         if not self._in_order:
             return watch.seen_s + min(first_s * growth, max(longest_s, median_s))

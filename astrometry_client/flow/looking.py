@@ -69,6 +69,8 @@ class ForeseenLooks:
 
     def __init__(self, forecast: Forecast, *, at_once: bool = False) -> None:
         self.at_once = at_once
+        self.submission_id: int | None = None
+        """Tells the place among all uploads, if it is known before the first wait."""
         self._forecast = forecast
         self._watch: Watch | None = None
         self._asked_s: float | None = None
@@ -106,7 +108,8 @@ class ForeseenLooks:
     @property
     def _watched(self) -> Watch:
         if self._watch is None:
-            self._watch = self._forecast.uploaded()
+            place = None if self.submission_id is None else (self.submission_id, 0)
+            self._watch = self._forecast.uploaded(place)
         return self._watch
 
 

@@ -101,7 +101,9 @@ class Pack:
         self._rest_s = polling.first_s
         self._whole = whole
         now_s = forecast.now_s()
-        self._slots = [_Slot(forecast.uploaded(), now_s) for _ in filenames] if whole else []
+        self._slots: list[_Slot] = []
+        for _ in filenames if whole else ():
+            self._add_slot()
         self._rests_until_s = now_s
         self._asked_s = now_s
         self._unseen_ends = 0
@@ -129,7 +131,8 @@ class Pack:
         rest_s = self._rests_until_s - self._forecast.now_s()
         if rest_s > 0 or self._is_asked_at_once():
             return rest_s
-        return self._forecast.wait_s(*(slot.watch for slot in self._slots if not slot.over))
+        left = [slot.watch for slot in self._slots if not slot.over]
+        return self._forecast.wait_s(*left) if left else 0.0
 
     def look(self, server: str) -> Steps[None]:
         """Make the look that tells most."""
@@ -197,15 +200,20 @@ class Pack:
             self.forget()
         if status.finished is None or not status.jobs:
             self._see_queued(self._slots[:1])
+            self._rests_until_s = now_s + self._rest_s
             return
         places = sorted(range(len(status.jobs)), key=lambda n: (*status.user_images[n : n + 1], n))
         jobs = [status.jobs[place] for place in places]
         while len(self._slots) < len(jobs):
-            self._slots.append(_Slot(self._forecast.uploaded(), now_s))
+            self._add_slot()
         for slot in self._slots[len(jobs) :]:
             self._forecast.forget(slot.watch)
         del self._slots[len(jobs) :]
         self._note_jobs(jobs, {*status.solved_job_ids})
+
+    def _add_slot(self) -> None:
+        watch = self._forecast.uploaded((self.submission_id, len(self._slots)))
+        self._slots.append(_Slot(watch, self._forecast.now_s()))
 
     def _note_jobs(self, jobs: Sequence[int | None], solved: set[int]) -> None:
         begun: list[_Slot] = []
@@ -221,7 +229,8 @@ class Pack:
                 self._saw(slot, "ended")
         if begun:
             # More have begun than ends are known of: one that was not solved has made room.
-            self._unseen_ends = self._forecast.unseen_ends(begun[-1].watch)
+            ours = [slot.watch for slot in self._slots]
+            self._unseen_ends = self._forecast.unseen_ends(begun[-1].watch, ours)
         for slot in self._slots:
             if slot.job_id is not None and not slot.over:
                 slot.state = "solving"

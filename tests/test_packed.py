@@ -1,0 +1,235 @@
+"""Images that travel in tars: each gets its own result, whatever the server does with its tar."""
+
+import io
+import random
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from simulated_solves import LATENCY_S, SERVER, SimulatedServer, run, solve_times
+
+from astrometry_client import BatchResult, Client, FileUpload, Ledger, flow
+from astrometry_client.errors import StatusFailedException, SubmissionFailed
+from astrometry_client.ledger import Key
+from astrometry_client.testing import (
+    UNSOLVED,
+    NovaServer,
+    Rejected,
+    Reset,
+    Status,
+    TableEngine,
+    fits_image,
+    place_of,
+)
+from astrometry_client.uploads.tar_file import tar_of
+
+POLLING = flow.Polling(first_s=5, longest_s=60)
+TABLE = TableEngine({"dark*": UNSOLVED, "text*": Rejected()}, otherwise=place_of)
+
+
+@attrs.frozen
+class Tars:
+    """What a batch in tars needed."""
+
+    requests: float
+    delays_s: list[float]
+    ends: dict[str, flow.Found]
+
+
+def in_tars(
+    seed: int, *, images: int = 40, shuffle: bool = False, dropped: tuple[str, ...] = (), known: int = 10
+) -> Tars:
+    """Let tars of ten be solved one after the other by a simulated server."""
+    chance = random.Random(seed)
+    server = SimulatedServer(4, iter(solve_times(images, chance)).__next__)
+    forecast = flow.Forecast(POLLING, known_s=solve_times(40, chance), clock=server.clock)
+    order = flow.Order(kept=known)
+    names = [f"{'dark' if number % 10 == 3 else 'sky'}{number}.fits" for number in range(images)]
+
+    def flows() -> Iterator[tuple[str, flow.Steps[flow.Found]]]:
+        for first in range(0, images, 10):
+            files = names[first : first + 10]
+            stored = [name for name in files if name not in dropped]
+            if shuffle:
+                chance.shuffle(stored)
+            submission = server.take(stored, server.now_s)
+            server.requests.append("api/upload")
+            pack = flow.Pack(submission, files, forecast=forecast, order=order, polling=POLLING)
+            for name in files:
+                yield name, flow.wait_in_pack(pack, name, server=SERVER, polling=POLLING)
+
+    ends = run(server, flows(), most=16)
+    delays_s = []
+    for image in server.images.values():
+        known_s, found = ends[image.name]
+        assert found == flow.Found(image.id, "dark" not in image.name)
+        delays_s.append(known_s - image.ended_s + LATENCY_S / 2)
+    return Tars(
+        requests=len(server.requests) / images,
+        delays_s=sorted(delays_s),
+        ends={name: found for name, (_, found) in ends.items()},
+    )
+
+
+def test_tars_need_few_looks_and_ends_are_known_soon() -> None:
+    measured = [in_tars(seed) for seed in range(5)]
+    # The login and the 36 files to fetch come to it.
+    assert sum(tars.requests for tars in measured) / 5 + 37 / 40 <= 3.2
+    delays_s = sorted(delay_s for tars in measured for delay_s in tars.delays_s)
+    assert delays_s[len(delays_s) // 2] <= 2.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("known", [0])
+def test_jobs_in_any_order_are_matched_by_name(seed: int, known: int) -> None:
+    in_tars(seed, images=20, shuffle=True, known=known)
+
+
+@pytest.mark.parametrize("name", ["sky0.fits", "dark3.fits", "sky9.fits"])
+@pytest.mark.parametrize("known", [0, 10])
+def test_file_that_the_server_dropped_is_told_and_shifts_no_other(name: str, known: int) -> None:
+    tars = in_tars(1, images=10, dropped=(name,), known=known)
+    assert tars.ends[name] == flow.Found(None)
+
+
+def images(folder: Path, *names: str) -> list[Path]:
+    paths = [folder / name for name in names]
+    for path in paths:
+        path.write_bytes(fits_image(path.name))
+    return paths
+
+
+def check(result: BatchResult) -> None:
+    """Check that a result is that of its own file."""
+    if result.name.startswith("dark"):
+        assert isinstance(result.error, StatusFailedException)
+    elif result.name.startswith("text"):
+        assert isinstance(result.error, SubmissionFailed)
+    else:
+        assert result.solution is not None
+        assert result.solution.name == result.name
+        assert result.solution.calibration.ra_deg == pytest.approx(place_of(result.name).ra_deg)
+
+
+@pytest.fixture
+def server() -> Iterator[NovaServer]:
+    with NovaServer(solvers=4, engine=TABLE) as running:
+        yield running
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "ledger.sqlite")
+
+
+@pytest.fixture
+def solve(server: NovaServer, ledger: Ledger) -> Iterator[Callable[..., list[BatchResult]]]:
+    with server.client_session(max_retries=0) as session:
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+
+        def solved(paths: list[Path], **options: Any) -> list[BatchResult]:
+            results = list(client.solve_many(paths, ledger=ledger, **{"pack": True, **options}))
+            assert sorted(result.path for result in results) == sorted(paths)
+            for result in results:
+                check(result)
+            return results
+
+        yield solved
+
+
+Solve = Callable[[list[Path]], list[BatchResult]]
+NAMES = [f"{'dark' if number % 5 == 3 else 'sky'}{number}.fits" for number in range(20)]
+
+
+def test_small_images_travel_in_tars(server: NovaServer, solve: Solve, tmp_path: Path) -> None:
+    paths = images(tmp_path, *NAMES)
+    solve(paths)
+    assert len(server.uploads) <= 4
+    asked = len(server.requests)
+    assert all(result.from_ledger for result in solve(paths))
+    assert len(server.requests) == asked
+
+
+def test_large_compressed_and_single_images_go_alone(
+    server: NovaServer, solve: Solve, tmp_path: Path
+) -> None:
+    (path,) = images(tmp_path, "sky1.fits")
+    large = tmp_path / "large.fits"
+    large.write_bytes(fits_image(large.name) + bytes(3 * 2**20))
+    solve([path, large])
+    assert sorted(upload.name for upload in server.uploads) == ["large.fits", "sky1.fits"]
+
+
+def test_dropped_file_is_rejected_alone_and_takes_no_other_with_it(
+    server: NovaServer, solve: Solve, tmp_path: Path
+) -> None:
+    solve(images(tmp_path, *NAMES[:5], "text.fits"))
+    assert max(Counter(upload.name for upload in server.uploads).values()) == 1
+
+
+@pytest.mark.parametrize("names", [["text1.fits", "text2.fits"]])
+def test_files_of_a_rejected_tar_go_one_by_one(
+    server: NovaServer, solve: Solve, tmp_path: Path, names: list[str]
+) -> None:
+    solve(images(tmp_path, *names))
+    assert len(server.uploads) == 3
+
+
+def test_lost_reply_to_a_tar_sends_no_file_twice(server: NovaServer, solve: Solve, tmp_path: Path) -> None:
+    server.plan(Reset("processed").at("upload", 1))
+    solve(images(tmp_path, *NAMES[:6]))
+    assert len(server.uploads) == 1
+
+
+def test_refused_tar_is_sent_file_by_file(server: NovaServer, solve: Solve, tmp_path: Path) -> None:
+    refusal = '{"status": "error", "errormessage": "no tars"}'
+    server.plan(Status(200, body=refusal, kind="text/plain").at("upload", 1))
+    solve(images(tmp_path, *NAMES[:4]))
+    assert len(server.uploads) == 4
+
+
+def test_tar_of_an_earlier_run_is_gone_on_with_by_name(
+    server: NovaServer, solve: Callable[..., list[BatchResult]], ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *NAMES[:6])
+    with ledger.holder() as holder:
+        claims = [
+            holder.claim(Key.of_file(path, FileUpload(path).settings, server=server.url), name=str(path))
+            for path in paths
+        ]
+        files = [
+            (FileUpload(path).marked_name(claim.entry.mark), FileUpload(path).opened_to_send)
+            for path, claim in zip(paths, claims, strict=True)
+        ]
+        with server.client_session() as session, tar_of(reversed(files)) as tar:
+            client = Client(server.api_key, base_url=server.url, client_session=session)
+            content = tmp_path / "all.tar"
+            content.write_bytes(tar.read())
+            submission = FileUpload(content, session=client.session).submit()
+        for claim, (name, _) in zip(claims, files, strict=True):
+            holder.sending(claim.entry, filename=name)
+            holder.sent(claim.entry, submission_id=submission.id)
+    for pack in (False, True):
+        solve(paths, pack=pack)
+    assert len(server.uploads) == 1
+
+
+def test_tar_holds_nothing_of_this_machine(tmp_path: Path) -> None:
+    paths = images(tmp_path, "a.fits", "b.fits")
+    files = [(path.name, FileUpload(path).opened_to_send) for path in paths]
+    contents = []
+    for _ in range(2):
+        with tar_of(files) as tar:
+            contents.append(tar.read())
+        paths[0].touch()
+    assert contents[0] == contents[1]
+    with tarfile.open(fileobj=io.BytesIO(contents[0])) as tar:
+        for entry, path in zip(tar, paths, strict=True):
+            assert (entry.name, entry.uid, entry.uname, entry.mtime) == (path.name, 0, "", 0)
+            content = tar.extractfile(entry)
+            assert content is not None
+            assert content.read() == path.read_bytes()
