@@ -36,7 +36,8 @@ class NovaServer:
     """A server on a free loopback port for the length of a `with` block, in a thread of this process.
 
     It answers with the embedded server's own application. Nothing is solved: by default a table says where
-    each image lies, and the time that takes is that of a clock which can be turned.
+    each image lies, and the time that takes is that of a clock which can be turned. What a function given here
+    raises is raised again at the end of the block.
 
     Parameters
     ----------
@@ -63,8 +64,6 @@ class NovaServer:
         Whether to keep those habits of nova, too, that help nobody.
     clock
         The server's time; by default its own, in step with the real one.
-
-    What an engine or another function given here raises, is raised again at the end of the block.
 
     Attributes
     ----------
