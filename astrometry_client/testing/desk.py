@@ -10,9 +10,10 @@ from astrometry_client.server.accounts import Accounts
 from astrometry_client.server.database import Database
 from astrometry_client.server.files import FileStore
 from astrometry_client.server.making import NotMade
-from astrometry_client.server.queue import MakeTask, Queue
+from astrometry_client.server.queue import Queue
 from astrometry_client.server.records import Records
 from astrometry_client.server.settings import ServerSettings
+from astrometry_client.server.tasks import MakeTask
 from astrometry_client.server.wire import ApiError
 from astrometry_client.server.workers import understand
 

@@ -36,8 +36,8 @@ class NovaServer:
     """A server on a free loopback port for the length of a `with` block, in a thread of this process.
 
     It answers with the embedded server's own application. Nothing is solved: by default a table says where
-    each image lies, and the time that takes is that of a clock which can be turned. What a function given here
-    raises is raised again at the end of the block.
+    each image lies, and the time that takes is that of a clock which can be turned. What a function given
+    here raises is raised again at the end of the block.
 
     Parameters
     ----------

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import attrs
 
 from astrometry_client.server.database import Database
-from astrometry_client.server.queue import Found, MakeTask, Queue, ReadTask, Solved, SolveTask
+from astrometry_client.server.queue import Queue
+from astrometry_client.server.tasks import Found, MakeTask, ReadTask, Solved, SolveTask
 from astrometry_client.server.workers import understand
 
 from .clock import Clock

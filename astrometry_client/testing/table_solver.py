@@ -16,8 +16,8 @@ import attrs
 from astrometry_client.server.archive import ArchiveError, is_archive, unpack
 from astrometry_client.server.files import FileStore
 from astrometry_client.server.options import LISTED, URL
-from astrometry_client.server.queue import FoundImage, MakeTask, ReadTask, SolveTask
 from astrometry_client.server.settings import ServerSettings
+from astrometry_client.server.tasks import FoundImage, MakeTask, ReadTask, SolveTask
 
 from .table_engine import Place, Rejected, TableEngine
 

@@ -1,12 +1,16 @@
 """The page on testing says nothing that does not run."""
 
+import doctest
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+from astrometry_client.testing import clock, nova_server
 
 PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
 PIPELINE, *SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -24,6 +28,12 @@ def test_pipeline_of_the_page_is_tested_as_shown(request: pytest.FixtureRequest,
 def test_snippet_runs(snippet: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(snippet, {})
     assert capsys.readouterr().out == ("120.0\n" if "print" in snippet else "")
+
+
+@pytest.mark.parametrize("module", [clock, nova_server], ids=["clock", "nova_server"])
+def test_examples_of_docstrings_run(module: ModuleType) -> None:
+    failed, attempted = doctest.testmod(module)
+    assert (failed, attempted > 0) == (0, True)
 
 
 def test_plugin_imports_nothing_heavy() -> None:
