@@ -270,6 +270,7 @@ class RecordedSolves:
             my_jobs=api.my_jobs(self.login),
             filename=request.file[0],
             newest=self.newest,
+            forecast=self.forecast,
             known=self._filenames,
         )
 

@@ -4,7 +4,9 @@ import json
 from collections.abc import Generator
 from typing import Any
 
+import attrs
 import pytest
+from arrivals import ManualTime
 from recordings import recording
 
 from astrometry_client import flow
@@ -385,3 +387,31 @@ def test_wait_that_is_none_is_refused(option: str, value: float) -> None:
 def test_waits_without_a_bound_grow_for_ever() -> None:
     waits = flow.Polling(first_s=5).waits_s()
     assert [next(waits) for _ in range(60)][-1] > 1e9
+
+
+def test_lost_upload_is_waited_for_while_earlier_ones_are_queued() -> None:
+    passing = ManualTime(now=0.0)
+    forecast = flow.Forecast(POLLING, clock=passing.clock)
+    earlier = forecast.uploaded()
+    forecast.saw(earlier, "queued")
+    lookup = attrs.evolve(LOOKUP, forecast=forecast)
+    steps = flow.find(lookup, server=SERVER, polling=POLLING)
+    looks = [()] * 9
+    run = Stepper(steps, [*looks, (8,), info("m31.cafe.jpg")])
+    assert run.run() == 8
+    assert run.paths.count("/api/myjobs") == 10
+    forecast.saw(earlier, "ended")
+    assert Stepper(flow.find(lookup, server=SERVER, polling=POLLING), [()] * 6).run() is None
+
+
+def test_trouble_while_a_lost_upload_is_looked_for_is_lived_through() -> None:
+    run = lost(
+        Unreachable("no connection"),
+        (8,),
+        Overloaded("busy"),
+        info("m31.cafe.jpg"),
+        "success",
+        b"",
+        CALIBRATION,
+    )
+    assert run.run().job_id == 8

@@ -146,6 +146,18 @@ class Forecast:
         """How many images are watched."""
         return len(self._in_line) + len(self._solving)
 
+    @property
+    def last_place(self) -> Place | None:
+        """The place of the last upload."""
+        return self._places[-1] if self._places else None
+
+    def is_queued_up_to(self, place: Place | None) -> bool:
+        """Return whether one of the first uploads, up to a place, seems to wait for its turn."""
+        first = self._head
+        return (
+            first is not None and place is not None and first.place <= place and self.stage(first) == "queued"
+        )
+
     def unseen_ends(self, begun: Watch, among: Collection[Watch]) -> int:
         """Return how many of these have ended unseen, as another has begun; 0 if it may have been others."""
         if self._room == math.inf or not {*self._solving.values()} <= {*among}:
