@@ -15,8 +15,8 @@ import attrs
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, requote_uri
 
 from .files import FileStore, StoredFile
-from .queue import FetchTask
 from .settings import ServerSettings
+from .tasks import FetchTask
 
 REDIRECTS = 5
 """A chain of redirects longer than this is a circle, or a game."""

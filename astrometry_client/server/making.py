@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from astrometry_client.errors import InputError
 
-from .queue import MakeTask
 from .settings import ServerSettings
+from .tasks import MakeTask
 from .workers import Worker, WorkerDied
 
 

@@ -14,10 +14,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import attrs
-
 from .database import Database
 from .options import URL
+from .tasks import FetchTask, FoundImage, ReadTask, Solved, SolveTask, Work
 
 _log = logging.getLogger(__name__)
 
@@ -28,99 +27,6 @@ MAX_CRASHES = 2
 _UNTAKEN = "finished IS NULL AND taken = 0"
 _FETCHED = f"{_UNTAKEN} AND (url IS NULL OR sha1 IS NOT NULL)"
 _UNFETCHED = f"{_UNTAKEN} AND url IS NOT NULL AND sha1 IS NULL"
-
-
-@attrs.frozen
-class FetchTask:
-    """A submission whose file is to be fetched from a URL."""
-
-    submission_id: int
-    url: str
-
-
-@attrs.frozen
-class ReadTask:
-    """A submission whose file is to be read.
-
-    Parameters
-    ----------
-    members_read
-        Of an archive, at earlier turns.
-    """
-
-    submission_id: int
-    sha1: str | None
-    filename: str
-    options: dict[str, Any]
-    members_read: int = 0
-
-
-@attrs.frozen
-class SolveTask:
-    """A job whose image is to be solved."""
-
-    job_id: int
-    sha1: str
-    field: str
-    options: dict[str, Any]
-
-
-@attrs.frozen
-class MakeTask:
-    """A result file to be made of what is known of a job.
-
-    Parameters
-    ----------
-    product
-        Its name in the address.
-    wcs, stars, annotations
-        Of the solution, as `Solved` has them; the WCS in base64. Nothing before there is one.
-    """
-
-    product: str
-    sha1: str
-    field: str
-    options: dict[str, Any]
-    wcs: str | None
-    stars: list[list[float]]
-    annotations: list[dict[str, Any]]
-
-
-@attrs.frozen
-class FoundImage:
-    """An image found in a submission; `field` names the file of its sources."""
-
-    sha1: str
-    filename: str
-    field: str
-
-
-@attrs.frozen
-class Found:
-    """What was found in a submission, as `Queue.finish_reading` wants it."""
-
-    images: list[FoundImage]
-    members_read: int | None = None
-    reason: str | None = None
-
-
-@attrs.frozen
-class Solved:
-    """What is kept of a solution, in nova's shapes.
-
-    Parameters
-    ----------
-    stars
-        The stars it rests on: x, y (pixels, first is 1), right ascension and declination (degrees) of each.
-    """
-
-    calibration: dict[str, float]
-    annotations: list[dict[str, Any]]
-    wcs: bytes
-    stars: list[list[float]] = attrs.field(factory=list)
-
-
-Work = FetchTask | ReadTask | SolveTask
 
 
 class Queue:

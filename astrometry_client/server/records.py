@@ -6,7 +6,7 @@ from typing import Any
 
 from .database import Database
 from .listing import Listing
-from .queue import MakeTask
+from .tasks import MakeTask
 
 _INFO_CALIBRATION = ("ra", "dec", "radius", "pixscale", "orientation", "parity")
 """`jobs/ID/info` tells less of a calibration than `jobs/ID/calibration`."""

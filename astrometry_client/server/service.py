@@ -13,11 +13,13 @@ from .accounts import Accounts
 from .database import Database
 from .files import FileStore
 from .making import Maker
-from .queue import FetchTask, MakeTask, Queue
+from .pool import Pool
+from .queue import Queue
 from .quota import QuotaStore, is_wanted
 from .records import Records
 from .settings import ServerSettings
-from .workers import Pool, Worker, WorkerDied
+from .tasks import FetchTask, MakeTask
+from .workers import Worker, WorkerDied
 
 
 class Desk(Protocol):

@@ -63,7 +63,7 @@ class ServerSettings:
     """Longest solve. With the shipped index files nearly every field is solved within a few seconds."""
 
     read_timeout_s: float = 120.0
-    """Longest turn of reading a submission; the slowest image of 100 megapixels took 25 s on a busy machine."""
+    """Longest turn of reading a submission; 100 megapixels took 25 s at most, on a busy machine."""
 
     fetch_timeout_s: float = 300.0
     """Longest fetching of the file of a URL upload: 512 MiB at 2 MB/s."""

@@ -21,8 +21,8 @@ from .hints import HintsError, make_hints
 from .material import Material
 from .options import ENGINE, LISTED
 from .products import PRODUCTS
-from .queue import Found, FoundImage, MakeTask, ReadTask, SolveTask
 from .settings import ServerSettings
+from .tasks import Found, FoundImage, MakeTask, ReadTask, SolveTask
 
 Json = dict[str, Any]
 

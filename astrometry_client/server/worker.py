@@ -89,7 +89,7 @@ def ready_to_solve(settings: ServerSettings) -> Work:
 
 def solve(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:
     """Return the reply to a task."""
-    from .queue import MakeTask, ReadTask, SolveTask
+    from .tasks import MakeTask, ReadTask, SolveTask
 
     if "read" in task:
         return solving.read(ReadTask(**task["read"]))
@@ -101,7 +101,7 @@ def solve(solving: "Solving", task: dict[str, Any]) -> dict[str, Any]:
 def ready_to_fetch(settings: ServerSettings) -> Work:
     """Return what fetches URLs."""
     from .fetching import Fetching
-    from .queue import FetchTask
+    from .tasks import FetchTask
 
     fetching = Fetching(FileStore(settings.files_dir), settings)
     return lambda task: fetching.fetch(FetchTask(**task["fetch"])), {"ready": "fetch"}

@@ -7,29 +7,17 @@ import json
 import logging
 import os
 import signal
-import sqlite3
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar, cast
+from typing import IO, Any, Literal, cast
 
 import attrs
 
 from astrometry_client.errors import InputError
 
-from .queue import FetchTask, Found, FoundImage, MakeTask, Queue, ReadTask, Solved, SolveTask, Work
 from .settings import ServerSettings
-
-_T = TypeVar("_T")
-
-
-@attrs.frozen
-class Fetched:
-    """The file of a URL is in the store."""
-
-    sha1: str
-
+from .tasks import Fetched, FetchTask, Found, FoundImage, MakeTask, ReadTask, Solved, SolveTask, Work
 
 Result = Found | Solved | Fetched | Path | str
 Role = Literal["solve", "fetch"]
@@ -203,89 +191,3 @@ def understand(reply: dict[str, Any]) -> Result:
         return str(reply["reason"])
     except (KeyError, TypeError, ValueError) as error:
         raise WorkerDied(f"the worker cannot be understood ({error!r})") from error
-
-
-class Pool:
-    """A fixed number of workers, kept busy as long as there is work.
-
-    Parameters
-    ----------
-    take
-        Returns the next task, or None if there is none now.
-    done
-        Called after each piece of work, when its outcome is noted.
-    """
-
-    def __init__(
-        self,
-        queue: Queue,
-        workers: list[Worker],
-        *,
-        take: Callable[[], Work | None],
-        done: Callable[[], Awaitable[None]],
-    ) -> None:
-        self._queue = queue
-        self._workers = workers
-        self._take, self._done = take, done
-        self._news = asyncio.Event()
-
-    def wake(self) -> None:
-        """Tell the workers that there is work; call it in the thread of the event loop."""
-        news, self._news = self._news, asyncio.Event()
-        news.set()
-
-    @contextlib.asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Work during the block."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._work(worker)) for worker in self._workers]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-
-    async def _work(self, worker: Worker) -> None:
-        try:
-            while True:
-                news = self._news
-                task = await _persist(self._take)
-                if task is None:
-                    await news.wait()
-                else:
-                    await worker.start_surely()
-                    await self._do(worker, task)
-        finally:
-            await worker.stop()
-
-    async def _do(self, worker: Worker, task: Work) -> None:
-        try:
-            result = await worker.do(task)
-        except TimeoutError:
-            await _persist(self._queue.fail, task, f"stopped after {worker.limit_s(task):g} s")
-        except WorkerDied as error:
-            _log.warning("%s", error)
-            await _persist(self._queue.crashed, task, str(error))
-        else:
-            await _persist(self._note, task, result)
-        await self._done()
-
-    def _note(self, task: Work, result: Result) -> None:
-        if isinstance(result, str):
-            self._queue.fail(task, result)
-        elif isinstance(task, FetchTask) and isinstance(result, Fetched):
-            self._queue.fetched(task.submission_id, result.sha1)
-        elif isinstance(task, ReadTask) and isinstance(result, Found):
-            self._queue.finish_reading(task.submission_id, **attrs.asdict(result, recurse=False))
-        elif isinstance(task, SolveTask) and isinstance(result, Solved):
-            self._queue.solved(task.job_id, result)
-
-
-async def _persist(call: Callable[..., _T], *arguments: object) -> _T:
-    """Do something with the database, again and again while its disk is full or away."""
-    while True:
-        try:
-            return await asyncio.to_thread(call, *arguments)
-        except sqlite3.OperationalError:
-            _log.exception("the database cannot be used; trying again")
-            await asyncio.sleep(PAUSE_S)

@@ -11,9 +11,9 @@ import pytest
 from astrometry_client.server.archive import ArchiveError, is_archive, unpack
 from astrometry_client.server.engine.sep_engine import SepEngine
 from astrometry_client.server.files import FileStore
-from astrometry_client.server.queue import Found, ReadTask
 from astrometry_client.server.settings import ServerSettings
 from astrometry_client.server.solving import Solving
+from astrometry_client.server.tasks import Found, ReadTask
 from astrometry_client.server.workers import understand
 
 

@@ -21,9 +21,9 @@ from astrometry_client.server.engine.indexes import index_files
 from astrometry_client.server.engine.sep_engine import SepEngine
 from astrometry_client.server.files import FileStore
 from astrometry_client.server.options import read_options, read_sources
-from astrometry_client.server.queue import ReadTask, SolveTask
 from astrometry_client.server.settings import ServerSettings
 from astrometry_client.server.solving import Solving
+from astrometry_client.server.tasks import ReadTask, SolveTask
 
 VIEW = View(ra_deg=83.0, dec_deg=5.0, width_deg=20.0, position_angle_deg=40.0)
 TRUTH = VIEW.truth(top_down=False)

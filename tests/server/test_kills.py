@@ -16,7 +16,8 @@ from toy_engines import SOLVED
 
 from astrometry_client.server.accounts import Accounts
 from astrometry_client.server.database import Database
-from astrometry_client.server.queue import FoundImage, Queue, ReadTask, Solved, SolveTask
+from astrometry_client.server.queue import Queue
+from astrometry_client.server.tasks import FoundImage, ReadTask, Solved, SolveTask
 
 UPLOADS, KILLS, WORKERS = 100, 20, 2
 

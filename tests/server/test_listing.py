@@ -6,7 +6,8 @@ import pytest
 from live_server import OpenDatabase
 
 from astrometry_client.server.listing import PAGE_ENTRIES, Listing
-from astrometry_client.server.queue import FoundImage, Queue, ReadTask, Solved, SolveTask
+from astrometry_client.server.queue import Queue
+from astrometry_client.server.tasks import FoundImage, ReadTask, Solved, SolveTask
 
 CALIBRATION = {"ra": 1.0, "dec": 2.0}
 

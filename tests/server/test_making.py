@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from astrometry_client.server.making import Maker, NotMade
-from astrometry_client.server.queue import MakeTask
 from astrometry_client.server.settings import ServerSettings
+from astrometry_client.server.tasks import MakeTask
 
 TASK = MakeTask(product="axy_file", sha1="0", field="0", options={}, wcs=None, stars=[], annotations=[])
 

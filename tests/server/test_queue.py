@@ -5,8 +5,9 @@ from live_server import OpenDatabase
 
 from astrometry_client.server.accounts import Accounts
 from astrometry_client.server.database import Database
-from astrometry_client.server.queue import FetchTask, FoundImage, Queue, ReadTask, Solved, SolveTask
+from astrometry_client.server.queue import Queue
 from astrometry_client.server.records import Records
+from astrometry_client.server.tasks import FetchTask, FoundImage, ReadTask, Solved, SolveTask
 
 SOLVED = Solved(
     {"ra": 1.0, "dec": 2.0, "radius": 3.0, "pixscale": 4.0, "orientation": 5.0, "parity": 1.0}, [], b""

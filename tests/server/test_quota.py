@@ -11,10 +11,11 @@ from toy_engines import ENDLESS, SOLVED
 from astrometry_client.server.accounts import Accounts
 from astrometry_client.server.database import Database
 from astrometry_client.server.files import FileStore, NoRoom
-from astrometry_client.server.queue import FoundImage, Queue, Solved
+from astrometry_client.server.queue import Queue
 from astrometry_client.server.quota import QuotaStore, is_wanted
 from astrometry_client.server.records import Records
 from astrometry_client.server.run import LocalServer
+from astrometry_client.server.tasks import FoundImage, Solved
 
 LIMIT_BYTES = 10_000
 SOLVED_ALREADY = Solved({"ra": 1.0}, [], b"wcs")
