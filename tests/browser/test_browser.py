@@ -1,5 +1,6 @@
 """The web page in a browser: what people do with it, with a mouse, a keyboard or a screen reader."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,37 @@ def test_key_is_kept_nowhere(browser: Browser) -> None:
     assert browser.shown("#key")
     assert not browser.shown("#choose")
     assert browser.run("return sessionStorage.length") == 0
+
+
+def test_options_are_sent_in_the_words_of_the_api(browser: Browser) -> None:
+    browser.log_in()
+    browser.click("#options summary")
+    texts = {
+        "scale_lower": "15",
+        "scale_upper": "30.5",
+        "center_ra": "05:36",
+        "center_dec": "-1:30",
+        "radius": "4",
+    }
+    for name, text in {**texts, "downsample_factor": "3"}.items():
+        browser.type(f"#{name}", text)
+    browser.type("#scale_units", "width in arc")
+    browser.type("#parity", "negative")
+    browser.run("XMLHttpRequest.prototype.send = (form) => { window.sent = form.get('request-json'); }")
+    browser.drop("sky.fits", b"")
+    sent = json.loads(browser.until(lambda: browser.run("return window.sent")))
+    assert sent.pop("session")
+    assert sent == {
+        "scale_type": "ul",
+        "scale_units": "arcminwidth",
+        "scale_lower": 15,
+        "scale_upper": 30.5,
+        "center_ra": 84.0,
+        "center_dec": -1.5,
+        "radius": 4,
+        "downsample_factor": 3,
+        "parity": 0,
+    }
 
 
 def test_upload_shows_its_progress_and_can_be_stopped(browser: Browser) -> None:

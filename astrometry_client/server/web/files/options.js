@@ -51,6 +51,6 @@ export function inWords(options) {
   if (unit) words.push(`${options.scale_lower ?? "…"} to ${options.scale_upper ?? "…"}${unit}`);
   if (options.radius !== undefined) words.push(`within ${options.radius}° of ${options.center_ra.toFixed(4)}° ${options.center_dec.toFixed(4)}°`);
   if (options.downsample_factor !== undefined) words.push(`downsampled by ${options.downsample_factor}`);
-  if (options.parity !== undefined) words.push(options.parity ? "mirrored" : "not mirrored");
+  if (options.parity !== undefined) words.push(`parity ${options.parity ? "positive" : "negative"}`);
   return words.join(", ") || "none: every scale, all of the sky";
 }
