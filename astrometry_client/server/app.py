@@ -1,5 +1,7 @@
 """The application: addresses, and what is answered when something is refused."""
 
+import sqlite3
+
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -15,7 +17,7 @@ from .web.routes import ROUTES as PAGES
 from .wire import ApiError, PageError, UnknownPath, error_page, error_reply, page
 
 NAME = "Astrometry server"
-STATUS: dict[type[Exception], int] = {TooLarge: 413, NoRoom: 503}
+STATUS: dict[type[Exception], int] = {TooLarge: 413, NoRoom: 503, sqlite3.OperationalError: 503}
 """Of refusals that are told in JSON, and that nova does not have."""
 
 WELCOME = "This server answers the HTTP API of nova.astrometry.net, under /api/."

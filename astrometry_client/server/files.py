@@ -23,7 +23,7 @@ class StoredFile:
 
 
 class NoRoom(Exception):
-    """The disk holds as much as it may, and nothing on it can go yet."""
+    """The disk holds as much as it can or may, and nothing on it can go yet."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -33,6 +33,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def _disk_trouble() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise NoRoom(f"the file cannot be kept ({error.strerror}); try again later") from error
 
 
 class FileStore:
@@ -137,17 +145,19 @@ class IncomingFile:
         self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Append bytes."""
-        self._file.write(data)
+        """Append bytes; raises `NoRoom` where the disk takes no more."""
+        with _disk_trouble():
+            self._file.write(data)
         self._sha1.update(data)
         self.size_bytes += len(data)
 
     def keep(self) -> StoredFile:
         """Put the complete file on the disk under its hash; the same content is kept once."""
-        self._file.flush()
-        if self._store.lasting:
-            os.fsync(self._file.fileno())
-        self._file.close()
+        with _disk_trouble():
+            self._file.flush()
+            if self._store.lasting:
+                os.fsync(self._file.fileno())
+            self._file.close()
         stored = StoredFile(self._sha1.hexdigest(), self.size_bytes)
         target = self._store.path(stored.sha1)
         target.parent.mkdir(exist_ok=True)
@@ -162,7 +172,8 @@ class IncomingFile:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what the disk did not take is not wanted any more
+            self._file.close()
         self._path.unlink(missing_ok=True)
         if self._kept is not None:
             self._store.let_go(self._kept)

@@ -1,6 +1,7 @@
 """Files made to do harm end their submission or their job with a word, in a bounded process."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import os
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import hypothesis
 import numpy as np
 import pytest
 from astropy.io import fits
+from hypothesis import strategies as st
 from live_server import Api
 from PIL import Image
 from toy_engines import SOLVED
@@ -258,3 +261,41 @@ def test_settings_bound_what_an_archive_may_hold(settings: ServerSettings) -> No
     with pytest.raises(ArchiveError, match="100 files of 1000000 bytes"):
         files_of(one * 3, settings)
     assert len(files_of(one * 3, attrs.evolve(settings, unpacked_bytes=1_200_000))) == 3
+
+
+def pictures() -> dict[str, bytes]:
+    """Return a small image of every kind that is read."""
+    made = {"list": LISTED, "FITS": lying(), "compressed FITS": compressed_fits(b"ZNAXIS1", 100)}
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 50, 3), dtype=np.uint8))
+    for kind in ("PNG", "JPEG", "GIF", "TIFF", "BMP", "PPM", "WEBP"):
+        out = io.BytesIO()
+        noise.save(out, kind)
+        made[kind] = out.getvalue()
+    made["gzip"] = gzip.compress(made["PNG"])
+    made["archive"] = member("a", content=made["PNG"]) + member("b", content=LISTED)
+    return made
+
+
+PICTURES = pictures()
+
+
+@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+@hypothesis.given(
+    kind=st.sampled_from(sorted(PICTURES)),
+    changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=12),
+    cut=st.none() | st.integers(0, 2**14),
+)
+def test_damaged_image_is_read_or_told(
+    kind: str, changes: list[tuple[int, int]], cut: int | None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    content = bytearray(PICTURES[kind])
+    for place, value in changes:
+        content[place % min(len(content), 600)] = value  # headers lie at the beginning
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(content[:cut])
+    store = FileStore(path.with_name("damaged files"))
+    with contextlib.suppress(ImageError):
+        read_field(path, Hints())
+    with contextlib.suppress(ArchiveError):
+        if is_archive(path):
+            list(unpack(path, store=store, settings=ServerSettings(unpacked_bytes=10_000_000)))

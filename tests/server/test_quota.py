@@ -1,7 +1,9 @@
 """The oldest results make room for new uploads; nothing unfinished goes."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -160,3 +162,27 @@ def test_server_that_is_full_says_so_and_goes_on(toy_dir: object) -> None:
         refused = api.call("upload", {"session": api.session_key}, files={"file": ("a", b"x" * 200_000)})
         assert (refused.status_code, refused.json()["status"]) == (503, "error")
         assert "there is no room" in refused.json()["errormessage"]
+
+
+@contextlib.contextmanager
+def file_size_limit(size_bytes: int) -> Iterator[None]:
+    """Let processes started now write no larger files: what they see is a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk_is_told_and_survived(toy_dir: object) -> None:
+    with contextlib.ExitStack() as stack:
+        with file_size_limit(2_000_000):
+            server = stack.enter_context(LocalServer(engine="toy_engines:toy", workers=1))
+        api = Api.login(server.url, server.api_key)
+        refused = api.call("upload", {"session": api.session_key}, files={"file": ("a", b"x" * 3_000_000)})
+        assert (refused.status_code, refused.json()["status"]) == (503, "error")
+        assert "cannot be kept" in refused.json()["errormessage"]
+        assert list((server.data_dir / "files" / "incoming").iterdir()) == []
+        assert api.ended(api.upload_sources(SOLVED)) == ["success"]
+        assert "Traceback" not in server.messages
