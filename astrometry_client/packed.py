@@ -164,8 +164,7 @@ class _WrittenTar(Request[UploadReceipt]):
             for entry in entries:
                 self.holder.not_sent(entry)
             raise
-        for entry in entries:
-            self.holder.sent(entry, submission_id=receipt.submission_id)
+        self.holder.sent_together(entries, submission_id=receipt.submission_id)
         return receipt
 
     def _request(self) -> SessionRequest[UploadReceipt]:

@@ -1,11 +1,13 @@
 """Many images, whatever happens: right results, each image uploaded once, nothing asked twice."""
 
+import io
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections import Counter
@@ -18,7 +20,7 @@ import pytest
 from arrivals import ManualTime
 from both_clients import NewClient
 from faulty_server import Answer, Arrival, Fault, answer_json
-from small_nova import FIRST_JOB, SmallNova, ra_of
+from small_nova import ByContent, SmallNova, ra_of
 
 from astrometry_client import BatchResult, Client, ClientSession, Ledger, Settings, flow
 from astrometry_client.errors import (
@@ -36,17 +38,7 @@ from astrometry_client.errors import (
 )
 from astrometry_client.ledger import Key
 from astrometry_client.session.retrying import RetryPolicy
-from astrometry_client.testing import (
-    UNSOLVED,
-    Cut,
-    NovaServer,
-    Place,
-    Rejected,
-    Reset,
-    Status,
-    TableEngine,
-    Unsolved,
-)
+from astrometry_client.testing import Cut, NovaServer, Reset, Status, UploadRecord
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIME = "2026-11-20 14:28:01.337214"
@@ -312,7 +304,7 @@ def test_upload_that_stays_unknown_is_looked_up_by_the_next_run(
     (result,) = client.solve_many(paths, ledger=ledger)
     check(result)
     assert result.solution is not None
-    assert (result.solution.submission_id, result.solution.job_id) == (None, FIRST_JOB + 1)
+    assert (result.solution.submission_id, result.solution.job_id) == (None, 1)
     assert len(server.uploads) == 1
 
 
@@ -460,13 +452,6 @@ def test_dry_run_writes_nothing_into_the_ledger(
     assert list(ledger.entries()) == []
 
 
-class ByContent(TableEngine):
-    """Solves images as the server in miniature does."""
-
-    def outcome(self, name: str, content: bytes) -> Place | Unsolved | Rejected:
-        return UNSOLVED if b"dark" in content else Place(ra_of(content), 1.0)
-
-
 BAD_DAY = (
     *(Status(503).rate(0.05), Status(200, processed=True).rate(0.01)),
     *(fault.rate(0.01) for fault in (Reset("arriving"), Reset("processed"), Cut())),
@@ -496,9 +481,9 @@ def test_bad_day_of_the_server_harms_no_image(
 RUN = """
 import json, sys
 from astrometry_client import Client, Ledger
-url, key, ledger, *paths = sys.argv[1:]
+url, key, ledger, pack, *paths = sys.argv[1:]
 client = Client(key, base_url=url)
-for result in client.solve_many(paths, ledger=Ledger(ledger, lease_s=1.0)):
+for result in client.solve_many(paths, ledger=Ledger(ledger, lease_s=1.0), pack=pack == "True"):
     ra = result.solution.calibration.ra_deg if result.solution else None
     print(json.dumps([str(result.path), ra, type(result.error).__name__]), flush=True)
 """
@@ -509,8 +494,19 @@ def slow_nova() -> NovaServer:
     return NovaServer(latency_s=0.03, engine=ByContent())
 
 
-def start(server: NovaServer, ledger: Path, paths: list[Path]) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-c", RUN, server.url, server.api_key, str(ledger), *map(str, paths)]
+def start(
+    server: NovaServer, ledger: Path, paths: list[Path], *, pack: bool = False
+) -> "subprocess.Popen[str]":
+    command = [
+        sys.executable,
+        "-c",
+        RUN,
+        server.url,
+        server.api_key,
+        str(ledger),
+        str(pack),
+        *map(str, paths),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
 
 
@@ -528,32 +524,69 @@ def check_told(found: dict[str, tuple[float | None, str]], paths: list[Path]) ->
         assert found[str(path)] == right
 
 
+def stored(upload: UploadRecord) -> list[bytes]:
+    """Return the images that came in an upload."""
+    if not upload.filename.endswith(".tar"):
+        return [upload.content]
+    with tarfile.open(fileobj=io.BytesIO(upload.content)) as tar:
+        return [content.read() for member in tar if (content := tar.extractfile(member))]
+
+
 def stored_twice(server: NovaServer) -> list[bytes]:
-    counts = Counter(upload.content for upload in server.uploads)
+    counts = Counter(image for upload in server.uploads for image in stored(upload))
     return [content for content, count in counts.items() if count > 1]
 
 
+def kill_in_the_middle(process: "subprocess.Popen[str]", server: NovaServer, chance: random.Random) -> None:
+    """Kill a process at a moment that is told by what arrived, so that it is in the middle of its work."""
+    wanted = len(server.requests) + chance.randint(2, 25)
+    while len(server.requests) < wanted and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(chance.random() * 0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode in {-signal.SIGKILL, 0}
+
+
 @pytest.mark.parametrize(
-    ("seed", "kills"), [(0, 3), *(pytest.param(seed, 5, marks=pytest.mark.soak) for seed in range(1, 5))]
+    ("seed", "kills", "pack"),
+    [
+        (0, 2, False),
+        *(
+            pytest.param(seed, 5, pack, marks=pytest.mark.soak)
+            for seed in range(1, 5)
+            for pack in (False, True)
+        ),
+    ],
 )
-def test_killed_batch_goes_on_where_it_stopped(tmp_path: Path, seed: int, kills: int) -> None:
+def test_killed_batch_goes_on_where_it_stopped(tmp_path: Path, seed: int, kills: int, pack: bool) -> None:
     chance = random.Random(seed)
     paths = images(tmp_path, *(b"dark" * (number % 9 == 0) + b"%d" % number for number in range(40)))
+    ledger = tmp_path / "ledger.sqlite"
     with slow_nova() as server:
-        for kill in range(kills):
-            # At a moment that is told by what arrived, so that it is always in the middle of the work.
-            wanted = len(server.requests) + chance.randint(2, 25)
-            process = start(server, tmp_path / "ledger.sqlite", paths)
-            while len(server.requests) < wanted and process.poll() is None:
-                time.sleep(0.001)
-            time.sleep(chance.random() * 0.05)
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            assert process.returncode in {-signal.SIGKILL, 0}, kill
-        found = told(start(server, tmp_path / "ledger.sqlite", paths))
+        for _ in range(kills):
+            kill_in_the_middle(start(server, ledger, paths, pack=pack), server, chance)
+        found = told(start(server, ledger, paths, pack=pack))
         check_told(found, paths)
         assert stored_twice(server) == []
-        assert len(server.uploads) == len(paths)
+        assert sum(len(stored(upload)) for upload in server.uploads) == len(paths)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_power_cut_loses_no_image_and_sends_none_twice(tmp_path: Path, seed: int, pack: bool) -> None:
+    chance = random.Random(seed)
+    paths = images(tmp_path, *(b"dark" * (number % 9 == 0) + b"%d" % number for number in range(40)))
+    ledger = tmp_path / "ledger.sqlite"
+    with slow_nova() as server:
+        kill_in_the_middle(start(server, ledger, paths, pack=pack), server, chance)
+        log = Path(f"{ledger}-wal")
+        # The last step was on its way to the disk: less than two pages of it got there.
+        log.write_bytes(log.read_bytes()[: -chance.randint(1, 8000)])
+        found = told(start(server, ledger, paths, pack=pack))
+        check_told(found, paths)
+        assert stored_twice(server) == []
 
 
 def test_two_processes_on_overlapping_lists_upload_each_image_once(tmp_path: Path) -> None:

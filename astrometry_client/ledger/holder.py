@@ -3,7 +3,7 @@
 
 import os
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any, Self
 
@@ -129,6 +129,16 @@ class Holder:
         """Write down what the upload has become: a submission, or the job it was found by."""
         now_s = self._clock()
         self._write(entry, state="sent", submission_id=submission_id, job_id=job_id, sent_s=now_s)
+
+    def sent_together(self, entries: Iterable[Entry], *, submission_id: int) -> None:
+        """Write down at once that uploads have become one submission: none may seem to be alone in it."""
+        now_s = self._clock()
+
+        def step(connection: sqlite3.Connection) -> None:
+            for entry in entries:
+                _write(connection, entry, state="sent", submission_id=submission_id, sent_s=now_s)
+
+        self._file.transact(step)
 
     def shares_submission(self, entry: Entry) -> bool:
         """Return whether other images were sent with this one, in the same submission."""
