@@ -7,6 +7,7 @@ import pytest
 from chromium import Browser
 from live_server import Api
 from selenium.webdriver.common.keys import Keys
+from tars import packed
 
 from astrometry_client.server.run import LocalServer
 
@@ -27,14 +28,17 @@ def pages(nova: LocalServer, noise: Path) -> dict[str, str]:
         noise.read_bytes(), "noise.png", scale_units="degwidth", scale_lower=20, scale_upper=60
     )
     unread = api.upload(b"a letter", HOSTILE)
+    several = api.upload(packed({"noise.png": noise.read_bytes(), HOSTILE: noise.read_bytes()}), "night.tar")
     assert api.ended(solved) == ["success"]
     assert api.ended(failed) == ["failure"]
+    assert api.ended(several) == ["failure", "failure"]
     api.read(unread)
     return {
         "home": "/",
         "solved": f"/status/{solved}",
         "failed": f"/status/{failed}",
         "unread": f"/status/{unread}",
+        "several": f"/status/{several}",
     }
 
 
@@ -293,7 +297,7 @@ def test_position_is_taken_as_astronomers_write_it(browser: Browser, ra: str, de
 
 
 @pytest.mark.parametrize(("width_px", "scheme"), VIEWS)
-@pytest.mark.parametrize("kind", ["login", "home", "solved", "failed", "unread"])
+@pytest.mark.parametrize("kind", ["login", "home", "solved", "failed", "unread", "several"])
 def test_page_can_be_read_at_every_width_in_both_schemes(
     browser: Browser, pages: dict[str, str], kind: str, width_px: int, scheme: str
 ) -> None:
@@ -305,6 +309,8 @@ def test_page_can_be_read_at_every_width_in_both_schemes(
         browser.open(pages.get(kind, "/"))
     if kind == "solved":
         browser.picture()
+    if kind == "several":
+        browser.until(lambda: len(browser.all(".entries li")) == 2)
     assert browser.run("return document.documentElement.scrollWidth") <= width_px
     assert browser.barriers() == []
 

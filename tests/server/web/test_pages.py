@@ -8,6 +8,7 @@ import attrs
 import pytest
 import requests
 from live_server import DEADLINE_S, Api, until
+from tars import packed
 from toy_engines import SOLVED, UNSOLVED
 
 from astrometry_client.server.run import LocalServer
@@ -66,19 +67,20 @@ def images(server: LocalServer) -> dict[str, str]:
         ("solved", source_list(SOLVED)),
         ("failed", source_list(UNSOLVED)),
         ("unread", b"a letter"),
+        ("several", packed({"one.xy": source_list(SOLVED), HOSTILE: source_list(UNSOLVED)})),
     ):
         submission_id = api.upload(content, HOSTILE)
-        until(lambda number=submission_id: state(api, number), {"solved", "failed"}.__contains__)
+        until(lambda number=submission_id: states(api, number), {"solved", "failed"}.issuperset)
         addresses[kind] = f"/status/{submission_id}"
     return addresses
 
 
-def state(api: Api, submission_id: int) -> str:
-    (entry,) = api.get(f"web/list?submission={submission_id}").json()["entries"]
-    return str(entry["state"])
+def states(api: Api, submission_id: int) -> set[str]:
+    entries = api.get(f"web/list?submission={submission_id}").json()["entries"]
+    return {entry["state"] for entry in entries}
 
 
-KINDS = ("home", "solved", "failed", "unread")
+KINDS = ("home", "solved", "failed", "unread", "several")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -114,6 +116,13 @@ def test_name_of_a_file_is_text(server: LocalServer, images: dict[str, str], kin
     assert [attributes["src"] for tag, attributes in page.tags if tag == "script"] == ["/web/page.js"]
     assert not page.values("style")
     assert "x" not in page.values("src")
+
+
+def test_page_of_several_images_lists_them(server: LocalServer, images: dict[str, str]) -> None:
+    page = Page.read(requests.get(server.url + images["several"], timeout=DEADLINE_S).text)
+    number = images["several"].rpartition("/")[2]
+    assert page.texts["h1"] == f"Submission {number}"
+    assert page.values("data-submission") == [number]
 
 
 def test_reason_of_a_failure_has_the_name_of_the_file(server: LocalServer, images: dict[str, str]) -> None:
