@@ -178,6 +178,13 @@ def test_not_an_image(tmp_path: Path, asked: tuple[str, ...], key: dict[str, str
     assert "not an image" in failed(run("solve", "notes.txt", *asked, folder=tmp_path, **key), 5)
 
 
+def test_not_an_image_is_told_before_the_server_is_started(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    result = run("solve", "notes.txt", "--local", folder=tmp_path)
+    assert "not an image" in failed(result, 5)
+    assert "Starting" not in result.stderr
+
+
 def test_damaged_image_is_rejected_with_the_servers_words(
     tmp_path: Path, asked: tuple[str, ...], key: dict[str, str]
 ) -> None:

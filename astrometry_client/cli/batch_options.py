@@ -80,7 +80,7 @@ def batch_options(command: F) -> F:
             "--timeout",
             "timeout_s",
             type=Span(),
-            default=str(DEFAULTS.solve_timeout_s),
+            default=f"{DEFAULTS.solve_timeout_s:g}s",
             show_default=True,
             help="Longest wait for an image; seconds, or such as 30m.",
         ),

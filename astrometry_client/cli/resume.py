@@ -69,7 +69,7 @@ def _begun_with(image: KnownImage) -> tuple[Path, Settings]:
         raise InputError(f"{image.paths[0]} has settings of another version: solve it anew.")
     for path in map(Path, image.paths):
         try:
-            if path.is_absolute() and Key.of_file(path, settings, server=key.server) == key:
+            if Key.of_file(path, settings, server=key.server) == key:
                 return path, settings
         except UnreadableFileError:
             continue

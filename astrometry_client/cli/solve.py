@@ -23,6 +23,7 @@ from astrometry_client.models import Solution
 from astrometry_client.session import is_dry_run_enabled
 from astrometry_client.uploads import FileUpload
 
+_STDIN: Final = Path("-")
 _FOR_MANY: Final = (
     *("output_dir", "results", "new_fits", "axy", "rdls", "corr", "in_place"),
     *("deadline_s", "max_failures", "ledger", "fallback"),
@@ -38,7 +39,7 @@ _FOR_MANY: Final = (
 @click.option("--server", "server_url", metavar="URL", help=f"Server to ask.  [default: {DEFAULTS.base_url}]")
 @click.option("--local", is_flag=True, help="Start the embedded server for the length of this command.")
 @click.option(
-    "--fallback", type=click.Choice(["local"]), help="Solve so what the server does not solve in time."
+    "--fallback", type=click.Choice(["local"]), help="Solve on this machine what the server does not in time."
 )
 @click.option("--key-file", type=click.Path(path_type=Path), help="File that holds the API key.")
 @click.option(
@@ -64,7 +65,7 @@ def solve(files: tuple[Path, ...], *, files_from: Path | None, **options: Any) -
         return
     outputs = Outputs.beside(images[0], wcs=options["wcs"], picture=options["picture"])
     outputs.check(overwrite=options["overwrite"])
-    if options["local"] and images[0] != Path("-"):
+    if options["local"] and images[0] != _STDIN:
         FileUpload(images[0])  # a file that is no image is told before a server is started
     with local_client() if options["local"] else client_of(options) as client:
         client.settings = settings
@@ -77,10 +78,12 @@ def solve_and_report(
 ) -> None:
     """Solve an image, write its results, and print them; the last line says what was done."""
     name = outputs.image.name
+    # The ledger keeps the path, for commands in other folders.
+    image = outputs.image if outputs.image == _STDIN else outputs.image.absolute()
     dry = is_dry_run_enabled("POST")
     started_s = time.monotonic()
     with stage_line(Console(stderr=True), name) as on_step:
-        solution = client.solve(outputs.image, timeout_s=timeout_s, on_step=on_step, **redo)
+        solution = client.solve(image, timeout_s=timeout_s, on_step=on_step, **redo)
         drawn = None if dry else _write(outputs, client, solution)
     written = None if dry else attrs.evolve(outputs, picture=outputs.picture if drawn is not None else None)
     seconds = time.monotonic() - started_s
