@@ -186,6 +186,7 @@ BAD_IMAGES = {
     "FITS, 999 columns": extension("BINTABLE", NAXIS1=16, NAXIS2=9, TFIELDS=999, TFORM1="'99999999D'"),
     "FITS, compressed, without end": compressed_fits(b"ZNAXIS1", 10**9),
     "FITS, compressed, another width": compressed_fits(b"ZNAXIS1", 10**6),
+    "FITS, compressed, damaged": compressed_fits(b"ZNAXIS1", 100)[:-2880].ljust(8640, b"\xff"),
     "PNG, two thousand million squared": png(2**31 - 1, 2**31 - 1),
     "PNG, 210 megapixels": png(15_000, 14_000),
     "PNG, text without end": png(9, 9, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1 << 26)))),

@@ -123,8 +123,18 @@ def _fits_plane(data: bytes) -> NDArray[Any]:
         for hdu in hdus:
             if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
                 _check_size(math.prod(hdu.shape[-2:]))
-                return _flatten(np.asarray(hdu.data))
+                return _flatten(_data_of(hdu))
     raise ValueError("no image in this FITS file")
+
+
+def _data_of(hdu: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(hdu.data)
+    # The class of what a damaged compressed image raises has no public name.
+    except Exception as error:
+        if type(error).__name__ != "CfitsioException":
+            raise
+        raise OSError(str(error)) from error
 
 
 def _flatten(cube: NDArray[Any]) -> NDArray[Any]:
