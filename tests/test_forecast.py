@@ -78,23 +78,23 @@ def mean_of(measured: list[Measured], name: str) -> float:
 @pytest.mark.parametrize(
     ("known", "polling", "requests", "median_s", "p95_s"),
     [
-        (True, PUBLIC, 5.25, 1.6, 4.2),
-        (False, PUBLIC, 5.2, 2.3, 7.0),
-        (True, OWN, 5.4, 1.6, 4.2),
-        (False, OWN, 6.5, 1.6, 4.2),
+        (True, PUBLIC, 5.4, 1.7, 4.3),
+        pytest.param(False, PUBLIC, 5.2, 2.3, 7.0, marks=pytest.mark.soak),
+        pytest.param(True, OWN, 5.5, 1.6, 4.2, marks=pytest.mark.soak),
+        (False, OWN, 6.3, 1.7, 4.5),
     ],
     ids=["a server known", "a server never met", "own server known", "own server never met"],
 )
 def test_ends_are_known_soon_after_few_looks(
     known: bool, polling: flow.Polling, requests: float, median_s: float, p95_s: float
 ) -> None:
-    measured = [measure(seed, known=known, polling=polling) for seed in range(6)]
+    measured = [measure(seed, known=known, polling=polling) for seed in range(4)]
     assert mean_of(measured, "requests") <= requests
     assert mean_of(measured, "median_s") <= median_s
     assert mean_of(measured, "p95_s") <= p95_s
 
 
-@pytest.mark.parametrize("solvers", [1, 2, 16])
+@pytest.mark.parametrize("solvers", [2, *(pytest.param(count, marks=pytest.mark.soak) for count in (1, 16))])
 def test_number_of_solvers_need_not_be_known(solvers: int) -> None:
     measured = [measure(seed, known=True, solvers=solvers) for seed in range(3)]
     assert mean_of(measured, "requests") <= 5.4
@@ -104,7 +104,7 @@ def test_number_of_solvers_need_not_be_known(solvers: int) -> None:
 
 def test_images_taken_up_in_any_order_are_all_found() -> None:
     chance = random.Random(1)
-    for seed in range(3):
+    for seed in range(2):
         measured = measure(seed, known=True, order=lambda number: number + chance.uniform(0, 20))
         assert measured.requests < 8
         assert measured.longest_s < 200
@@ -127,10 +127,11 @@ def test_few_odd_solve_times_do_no_harm() -> None:
     supposed = SolveTimes.supposed(5.0, 0.3)
     assert supposed.age_s(0.3) == pytest.approx(5.0)
     odd = supposed.learned([500.0])
-    assert odd.median_s < 10 * supposed.median_s
+    assert odd.median_s < 20 * supposed.median_s
+    assert supposed.learned([6.0] * 10 + [500.0]).median_s < 12
     many = supposed.learned([6.0] * 50)
     assert many.median_s == pytest.approx(6.0, rel=0.05)
-    assert many.sd_log < 0.4
+    assert many.sd_log < 0.5
 
 
 def test_unfinished_solves_make_solve_times_longer() -> None:

@@ -9,9 +9,10 @@ import attrs
 _SD_LOG: Final = 0.8
 """Solve times of one kind of images spread by a factor of about two, up and down."""
 
-_PRIOR_OF_MEAN: Final = 1.0
-_PRIOR_OF_SD: Final = 4.0
-"""So many solves weigh as much as what was supposed before: a few odd ones do no harm."""
+_PRIOR_OF_MEAN: Final = 0.5
+_PRIOR_OF_SD: Final = 8.0
+"""So many solves weigh as much as what was supposed before: of the typical time little is known, and much of
+how far times spread, which a few odd ones must not change."""
 
 _ROUNDS: Final = 4
 """The fit to unfinished solves is improved so often; it moves by percents after that."""
