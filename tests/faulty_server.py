@@ -53,7 +53,7 @@ class Arrival:
     headers: Mapping[str, str]
     body_length: int
     body: bytes
-    """The first 64 kB."""
+    """The first `kept_bytes`."""
     connection: int
 
 
@@ -63,6 +63,8 @@ class FaultyServer:
     `script(...)` queues answers for the next requests; after them `default` answers, or the function
     `responder(arrival) -> Answer | None` if it was set and returns something.
     """
+
+    kept_bytes = 1 << 16
 
     def __init__(self) -> None:
         self.default = Answer()
@@ -149,7 +151,9 @@ class FaultyServer:
         _receive(connection, len(head))
         if arrival.headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        arrival = attrs.evolve(arrival, body=_read_body(connection, arrival.body_length))
+        arrival = attrs.evolve(
+            arrival, body=_read_body(connection, arrival.body_length, kept_bytes=self.kept_bytes)
+        )
         self.arrivals.append(arrival)
         answer = scripted or (self.responder and self.responder(arrival)) or self.default
         if answer.fault in {Fault.RESET_BEFORE, Fault.RESET_AFTER}:
@@ -204,9 +208,9 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     return received
 
 
-def _read_body(connection: socket.socket, size: int) -> bytes:
+def _read_body(connection: socket.socket, size: int, *, kept_bytes: int) -> bytes:
     """Read a body of any size and return its beginning."""
-    kept = _receive(connection, min(size, 65536))
+    kept = _receive(connection, min(size, kept_bytes))
     left = size - len(kept)
     while left:
         block = connection.recv(min(left, 1 << 20))

@@ -1,33 +1,35 @@
-"""A server like nova in miniature: it takes uploads, solves each at once, and can be told to fail."""
+"""The server for tests, behind one that can be told each answer byte by byte."""
 
-import email.parser
-import email.policy
 import hashlib
+import http.client
 import json
-import re
-import threading
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlencode
 
-import attrs
-from faulty_server import Answer, Arrival, FaultyServer, answer_json
+from faulty_server import Answer, Arrival, FaultyServer
 
-TIME = "2026-11-20 14:28:01.337214"
-FIRST_JOB = 1000
+from astrometry_client.testing import (
+    UNSOLVED,
+    NovaServer,
+    Place,
+    Rejected,
+    TableEngine,
+    Unsolved,
+    UploadRecord,
+)
 
-
-@attrs.frozen
-class Upload:
-    """What was stored."""
-
-    filename: str
-    content: bytes
-    options: dict[str, Any]
+TOLD = ("location", "content-disposition")
 
 
 def ra_of(content: bytes) -> float:
-    """Return where this server says an image lies: somewhere else for each content."""
+    """Return where `ByContent` says an image lies: somewhere else for each content."""
     return int(hashlib.sha256(content).hexdigest()[:6], 16) % 36000 / 100
+
+
+class ByContent(TableEngine):
+    """Knows images by their content; what holds the word `dark` has no solution."""
+
+    def outcome(self, name: str, content: bytes) -> Place | Unsolved | Rejected:
+        return UNSOLVED if b"dark" in content else Place(ra_of(content), 1.0, objects=("M 1",))
 
 
 def fits_file(**cards: float) -> bytes:
@@ -42,99 +44,39 @@ def fits_file(**cards: float) -> bytes:
 
 
 class SmallNova(FaultyServer):
-    """Stores uploads; submission n has job `FIRST_JOB + n`; what holds the word `dark` has no solution."""
+    """Takes any API key; solves at once. A subclass or `responder` may answer in its place."""
+
+    kept_bytes = 1 << 26
 
     def __init__(self) -> None:
         super().__init__()
-        self._one_at_a_time = threading.Lock()
-        self.uploads: list[Upload] = []
+        self._nova = NovaServer(engine=ByContent()).__enter__()
         self.responder = self.answer
 
-    def answer(self, arrival: Arrival) -> Answer:
-        """Answer as nova would if nothing went wrong."""
-        with self._one_at_a_time:
-            return self._answer(arrival)
-
-    def _answer(self, arrival: Arrival) -> Answer:
-        path = urlsplit(arrival.path).path.strip("/")
-        sent = self._sent(arrival) if arrival.method == "POST" else {}
-        if path == "api/login":
-            user = {"message": "authenticated user: me@example.com", "session": "sessionkey"}
-            return answer_json({"status": "success", **user})
-        if path in {"api/upload", "api/url_upload"}:
-            return answer_json({"status": "success", "subid": len(self.uploads), "hash": "0" * 40})
-        if path == "api/myjobs":
-            return answer_json({"status": "success", "jobs": list(range(FIRST_JOB + 1, self.newest_job + 1))})
-        if path == "api/submission_images":
-            return answer_json({"status": "success", "image_ids": [sent["subid"]]})
-        if path == "api/jobs_by_tag":
-            return answer_json({"job_ids": [*range(self.newest_job, FIRST_JOB, -1)] * 3})
-        return self._about(path)
+    def close(self) -> None:
+        """Stop both."""
+        super().close()
+        self._nova.__exit__(None)
 
     @property
-    def newest_job(self) -> int:
-        return FIRST_JOB + len(self.uploads)
+    def uploads(self) -> list[UploadRecord]:
+        """What was stored."""
+        return self._nova.uploads
 
     def asked(self, path: str) -> int:
         """Return how often a path was asked for."""
         return sum(arrival.path == path for arrival in self.arrivals)
 
-    def _about(self, path: str) -> Answer:
-        """Answer a question about a submission or a job."""
-        number = int(re.findall(r"\d+", path)[0])
-        if path.startswith("api/submissions/"):
-            return answer_json(self._submission(number))
-        upload = self.uploads[number - FIRST_JOB - 1]
-        ra = ra_of(upload.content)
-        state = "failure" if b"dark" in upload.content else "success"
-        place = {"ra": ra, "dec": 1.0, "radius": 1, "pixscale": 2, "orientation": 3, "parity": 1.0}
-        documents = {
-            "": {"status": state},
-            "info": {
-                "status": state,
-                "original_filename": upload.filename,
-                "tags": ["M 1"],
-                "machine_tags": [],
-                "objects_in_field": [],
-                "calibration": place,
-            },
-            "calibration": place,
-            "annotations": {"annotations": []},
-            "tags": {"tags": ["M 1", "mine"]},
-            "machine_tags": {"tags": ["M 1"]},
-            "objects_in_field": {"objects_in_field": ["M 1"]},
-        }
-        if path.startswith("api/"):
-            return answer_json(documents[path.split("/")[3] if path.count("/") > 2 else ""])
-        if "_display" in path:
-            return Answer(body=b"\x89PNG\r\n\x1a\n" + bytes(50) + b"IEND\xaeB`\x82", kind="image/png")
-        return Answer(body=fits_file(CRVAL1=ra), kind="application/fits")
-
-    def _submission(self, number: int) -> dict[str, Any]:
-        job = FIRST_JOB + number
-        dark = b"dark" in self.uploads[number - 1].content
-        return {
-            "user": 1,
-            "processing_started": TIME,
-            "processing_finished": TIME,
-            "user_images": [number],
-            "images": [number],
-            "jobs": [job],
-            "job_calibrations": [] if dark else [[job, number]],
-        }
-
-    def _sent(self, arrival: Arrival) -> dict[str, Any]:
-        """Return what is in `request-json`, and store an upload."""
-        kind = arrival.headers["content-type"]
-        filename, content = "json-xy", arrival.body
-        if kind.startswith("multipart/"):
-            head = f"Content-Type: {kind}\r\n\r\n".encode()
-            message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + arrival.body)
-            form, file = message.iter_parts()
-            options = json.loads(form.get_payload(decode=True))
-            filename, content = file.get_filename(), file.get_payload(decode=True)
-        else:
-            options = json.loads(parse_qs(arrival.body.decode())["request-json"][0])
-        if "upload" in arrival.path:
-            self.uploads.append(Upload(filename, content, options))
-        return options
+    def answer(self, arrival: Arrival) -> Answer:
+        """Answer as nova would if nothing went wrong."""
+        body, headers = arrival.body, dict(arrival.headers)
+        if arrival.path == "/api/login":
+            body = urlencode({"request-json": json.dumps({"apikey": self._nova.api_key})}).encode()
+        headers["content-length"] = str(len(body))
+        connection = http.client.HTTPConnection(self._nova.url.removeprefix("http://"), timeout=20)
+        connection.request(arrival.method, arrival.path, body, headers)
+        with connection.getresponse() as reply:
+            content, heads = reply.read(), reply.headers
+        connection.close()
+        told = {name: heads[name] for name in TOLD if name in heads}
+        return Answer(status=reply.status, body=content, kind=heads["content-type"], headers=told)
