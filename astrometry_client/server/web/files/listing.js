@@ -9,7 +9,8 @@ function fill(item, entry) {
   link.href = entry.address;
   state.textContent = entry.state;
   state.className = `state ${entry.state}`;
-  about.textContent = entry.place ? `${entry.place} · ${entry.size}` : entry.reason ?? "";
+  const whole = (textContent) => made("span", { className: "whole", textContent });
+  about.replaceChildren(...(entry.place ? [whole(entry.place), " · ", whole(entry.size)] : [entry.reason ?? ""]));
   time.dateTime = entry.started ?? "";
   time.textContent = entry.started ? `${entry.started.slice(0, 16).replace("T", " ")} UT` : "";
 }
