@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
+
 from astrometry_client.cli.batch import Batch
 from astrometry_client.cli.batch_options import BatchOptions
 from astrometry_client.cli.clients import client_of, local_client
@@ -51,6 +53,8 @@ def solve_many(
             overwrite=asked.overwrite,
             in_place=asked.in_place,
         )
+        for path in landing.results_among(shown):
+            click.echo(f"Left out: {shown.pop(path)} is the result of another image.", err=True)
         server = client.base_url if client else LOCAL
         batch = Batch(shown, asked, server=server, landing=landing, resumable=lasting)
         common: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Results land on the disk as they come: whole or not at all, and nothing of others is replaced."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +69,12 @@ class Landing:
         """Return where a result of an image goes."""
         name = self.names[image]
         return name.with_name(f"{name.name}{ending}")
+
+    def results_among(self, paths: Iterable[Path]) -> list[Path]:
+        """Return which of these are results: a pattern such as `*.png` takes them for images."""
+        endings = (".wcs", *(ending for _, ending in EXTRAS.values()))
+        results = {self.path_of(image, ending) for image in self.names for ending in endings}
+        return [path for path in paths if path in results]
 
     def is_complete(self, image: Path) -> bool:
         """Return whether nothing of a solved image is missing that only its server can give."""

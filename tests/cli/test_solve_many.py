@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sky
 from astropy.io import fits
 from astropy.table import QTable
 from click.testing import CliRunner, Result
@@ -191,6 +192,15 @@ def test_wanted_extras_land_too_and_a_failed_one_is_fetched_by_the_next_run(
     solve(*names, "--corr", "--axy", "--rdls", "--new-fits")
     assert [arrival.path for arrival in server.arrivals[asked:]] == ["/corr_file/1"]
     assert landed(folder) == {*names, *extras, "results.ecsv"}
+
+
+def test_results_of_images_are_not_taken_for_images(solve: Solve, server: SmallNova, folder: Path) -> None:
+    names = images(folder, "a", "b")
+    (folder / "a.new.fits").write_bytes(fits_file())
+    result = solve(*names, "a.new.fits")
+    assert "Left out: a.new.fits" in result.stderr
+    assert "Solved 2 of 2" in result.stdout
+    assert len(server.uploads) == 2
 
 
 def test_json_is_a_document_for_each_image_as_it_ends(solve: Solve, folder: Path) -> None:
@@ -440,6 +450,26 @@ def test_two_commands_at_once_solve_each_image_once(server: SmallNova, folder: P
     assert {name: row["state"] for name, row in table(folder / "results.ecsv").items()} == dict.fromkeys(
         names, "solved"
     )
+
+
+@pytest.mark.soak
+def test_images_solved_on_this_machine_are_known_later(folder: Path) -> None:
+    chance = np.random.default_rng(1)
+    for number in range(3):
+        view = sky.View(
+            ra_deg=50.0 + 100.0 * number, dec_deg=20.0, width_deg=25.0, width_px=600, height_px=450
+        )
+        (folder / f"{number}.fits").write_bytes(sky.render(view, chance).fits_bytes())
+    names = [path.name for path in folder.iterdir()]
+    for known in ("", ", 3 of them known already"):
+        result = CliRunner().invoke(main, ["solve", "--local", *names, "--in-place", "--picture"])
+        assert result.exit_code == 0, result.output
+        assert re.search(rf"Solved 3 of 3 in .*{known}", result.stdout)
+        assert ("Starting" in result.stderr) == (not known)
+    for number, row in table(folder / "results.ecsv").items():
+        assert float(row["ra_deg"]) == pytest.approx(50.0 + 100.0 * int(number[0]), abs=0.3)
+        assert row["server"] == "local"
+    assert {f"{number}{ending}" for number in range(3) for ending in (".wcs", ".stars.png")} < landed(folder)
 
 
 def test_everything_that_lands_can_be_read_by_others_as_the_user_has_it(solve: Solve, folder: Path) -> None:
