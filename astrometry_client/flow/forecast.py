@@ -96,6 +96,7 @@ class Forecast:
         self._solves_s = [*known_s][-_KEPT:]
         self._supposed = SolveTimes.supposed(polling.first_s, _FIRST_CHANCE)
         self._times: SolveTimes | None = None
+        self._first_age_s: float | None = None
         self._dues_s: dict[tuple[Watch, ...], float] = {}
         """When looks are due, as long as nothing new is known."""
         self._places: list[Place] = []
@@ -120,6 +121,13 @@ class Forecast:
             ages_s = [watch.seen_s - (watch.begun_s or watch.seen_s) for watch in running]
             self._times = self._supposed.learned(self._solves_s, ages_s)
         return self._times
+
+    @property
+    def _due_age_s(self) -> float:
+        """After how long a first look is due; thousands of images that wait ask for it."""
+        if self._first_age_s is None:
+            self._first_age_s = self.times.age_s(_FIRST_CHANCE)
+        return self._first_age_s
 
     def uploaded(self, place: Place | None = None) -> Watch:
         """Begin to watch an image that the server has got just now; by default behind all others."""
@@ -221,12 +229,13 @@ class Forecast:
 
     def _stand_in_line(self, watch: Watch) -> None:
         last = next(reversed(self._in_line), watch.place)
+        is_new = watch.place not in self._in_line
         self._in_line[watch.place] = watch
-        if watch.place < last:
+        if is_new and watch.place < last:
             self._in_line = dict(sorted(self._in_line.items()))
 
     def _changed(self) -> None:
-        self._times = None
+        self._times = self._first_age_s = None
         self._dues_s.clear()
 
     def _saw_queued(self, watch: Watch) -> None:
@@ -279,7 +288,7 @@ class Forecast:
         if watch.begun_s is not None or head is None:
             return math.inf
         if watch is head:
-            return _GLANCE * self.times.age_s(_FIRST_CHANCE)
+            return _GLANCE * self._due_age_s
         # Each of those in front is looked at first, and a look takes this long at least.
         looks_s = _QUICK_LOOK_S * (self._rank(watch.place) - self._rank(head.place))
         return max(0.0, min(self._due_s(head) - self._clock(), self._glance_s(head))) + looks_s
@@ -307,7 +316,7 @@ class Forecast:
         """Return when an image that seems to wait in the queue is looked at all the same."""
         median_s, longest_s = self.times.median_s, min(self._polling.longest_s, 1e9)
         growth = _GROWTH ** min(watch.looks_in_line, _MOST_GROWTHS)
-        first_s = max(self._polling.first_s, self.times.age_s(_FIRST_CHANCE))
+        first_s = max(self._polling.first_s, self._due_age_s)
         if not self._in_order:
             return watch.seen_s + min(first_s * growth, max(longest_s, median_s))
         if not first:
