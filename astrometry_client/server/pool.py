@@ -25,6 +25,8 @@ class Pool:
     ----------
     take
         Returns the next task, or None if there is none now.
+    eager
+        Whether workers are started before there is work.
     done
         Called after each piece of work, when its outcome is noted.
     """
@@ -34,11 +36,13 @@ class Pool:
         queue: Queue,
         workers: list[Worker],
         *,
+        eager: bool,
         take: Callable[[], Work | None],
         done: Callable[[], Awaitable[None]],
     ) -> None:
         self._queue = queue
         self._workers = workers
+        self._eager = eager
         self._take, self._done = take, done
         self._news = asyncio.Event()
 
@@ -60,6 +64,8 @@ class Pool:
 
     async def _work(self, worker: Worker) -> None:
         try:
+            if self._eager:
+                await worker.start_surely()
             while True:
                 news = self._news
                 task = await _persist(self._take)

@@ -57,9 +57,9 @@ class Service:
         self.records = Records(self._database)
         self._queue = Queue(self._database, stored=self.files.holds)
         self._solvers = [Worker(settings) for _ in range(settings.workers)]
-        self._solving = Pool(self._queue, self._solvers, take=self._queue.take, done=self._tidy)
+        self._solving = Pool(self._queue, self._solvers, eager=True, take=self._queue.take, done=self._tidy)
         fetchers = [Worker(settings, "fetch") for _ in range(settings.fetches)]
-        self._fetching = Pool(self._queue, fetchers, take=self._take_fetch, done=self._tidy)
+        self._fetching = Pool(self._queue, fetchers, eager=False, take=self._take_fetch, done=self._tidy)
         self._maker = Maker(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -86,7 +86,7 @@ class Service:
         self._queue.recover()
         self._loop = asyncio.get_running_loop()
         try:
-            await asyncio.gather(*(worker.start() for worker in self._solvers))
+            await self._solvers[0].start()
         except WorkerDied as error:
             raise InputError(f"the solver does not start: {error}") from error
 

@@ -8,6 +8,8 @@ from live_server import OpenDatabase
 
 from astrometry_client.errors import InputError
 from astrometry_client.server.database import SCHEMAS, Database
+from astrometry_client.server.queue import Queue
+from astrometry_client.server.tasks import FetchTask, ReadTask, SolveTask
 
 
 def users(database: Database) -> int:
@@ -51,3 +53,30 @@ def test_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(InputError, match="newer version"):
         Database(tmp_path / "db")
+
+
+def test_work_of_an_older_version_is_gone_on_with(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "db", isolation_level=None)
+    for number, schema in enumerate(SCHEMAS[:2], start=1):
+        old.executescript(f"{schema} PRAGMA user_version = {number};")
+    old.execute("INSERT INTO users (name) VALUES ('someone')")
+    for options, sha1, finished in (
+        ('{"url": "http://x"}', None, None),
+        ("{}", "abc", "2026"),
+        ("{}", "abc", None),
+    ):
+        old.execute(
+            "INSERT INTO submissions (user_id, sha1, filename, options, started, finished)"
+            " VALUES (1, ?, 'a', ?, '2026', ?)",
+            (sha1, options, finished),
+        )
+    old.execute("INSERT INTO images (submission_id, sha1, filename, field) VALUES (2, 'abc', 'a', 'field')")
+    old.close()
+    database = Database(tmp_path / "db")
+    queue = Queue(database)
+    queue.recover()
+    assert queue.take_fetch() == FetchTask(1, "http://x")
+    assert queue.take() == ReadTask(3, "abc", "a", {})
+    assert queue.take() == SolveTask(1, "abc", "field", {})
+    assert queue.take() is None
+    database.close()

@@ -128,16 +128,24 @@ def test_key_of_a_failed_login_is_told_to_nobody(api: Api, server: LocalServer) 
         assert secret.encode() not in written
 
 
-def test_fifty_uploads_at_once_are_all_kept(api: Api, server: LocalServer) -> None:
+@pytest.mark.parametrize(
+    ("count", "size_bytes"), [(50, 200_000), pytest.param(200, 5_000_000, marks=pytest.mark.soak)]
+)
+def test_uploads_at_once_are_all_kept_in_bounded_memory(
+    api: Api, server: LocalServer, count: int, size_bytes: int
+) -> None:
     def upload(number: int) -> str:
-        content = number.to_bytes(2, "big") * 100_000
+        content = number.to_bytes(4, "big") * (size_bytes // 4)
         files = {"file": (str(number), content)}
         return str(api.call("upload", {"session": api.session_key}, files=files).json()["hash"])
 
-    with ThreadPoolExecutor(50) as threads:
-        hashes = set(threads.map(upload, range(50)))
-    assert len(hashes) == 50
-    assert all((server.data_dir / "files" / name[:3] / name).stat().st_size == 200_000 for name in hashes)
+    with ThreadPoolExecutor(count) as threads:
+        hashes = set(threads.map(upload, range(count)))
+    assert len(hashes) == count
+    files = [server.data_dir / "files" / name[:3] / name for name in hashes]
+    assert all(file.stat().st_size == size_bytes for file in files)
+    assert server.pid
+    assert peak_memory_bytes(server.pid) < 400_000_000
 
 
 def peak_memory_bytes(pid: int) -> int:
