@@ -491,4 +491,4 @@ def test_cancelled_at_any_moment_nothing_is_left_behind_and_nothing_sent_twice(
     assert len(server.uploads) == len({upload.sha256 for upload in server.uploads}) == len(paths)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
     assert {path.suffix for path in folders[0].iterdir()} <= {".fits"}
-    assert {path.stat().st_size for path in folders[0].iterdir()} <= {2880}
+    assert {path.stat().st_size for path in folders[0].iterdir()} <= {8640}
