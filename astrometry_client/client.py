@@ -1,7 +1,7 @@
 """The client: one call from an image to its solution."""
 
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -9,19 +9,17 @@ from astrometry_client import flow
 from astrometry_client.batch import Batch, BatchProgress, BatchResult
 from astrometry_client.batch_upload import UploadsInTurn, ended_job
 from astrometry_client.config import DEFAULTS
-from astrometry_client.course import Course
-from astrometry_client.driver import Progress, drive, pace_of
+from astrometry_client.driver import Progress, pace_of
 from astrometry_client.errors import InputError
 from astrometry_client.job import Job
-from astrometry_client.ledger import Ledger, State
+from astrometry_client.ledger import Ledger
 from astrometry_client.login import Session
-from astrometry_client.lookups import Lookups
 from astrometry_client.models import Settings, Solution
-from astrometry_client.recorded import RecordedSolves, forecast_of, redo_states
-from astrometry_client.scheduler import drive_many
-from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled, is_loopback
+from astrometry_client.recorded import redo_states
+from astrometry_client.session import ClientSession, get_local_session, is_loopback
 from astrometry_client.submission import Submission
 from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload, single
+from astrometry_client.ways import Ways
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Client(Lookups):
+class Client(Ways):
     """Plate-solve images with an Astrometry.net server. Safe to share between threads.
 
     Parameters
@@ -367,41 +365,3 @@ class Client(Lookups):
 
     def _file(self, image: Any, settings: Settings | None) -> FileUpload:
         return FileUpload(image, session=self.session, settings=settings or self.settings)
-
-    def _recording(self, ledger: Ledger | None = None) -> Ledger:
-        """Return where steps are written: what happens in a dry run must be forgotten."""
-        if is_dry_run_enabled("POST", self.session.client_session):
-            return Ledger.in_memory()
-        return ledger or self.ledger
-
-    @contextmanager
-    def _solving(
-        self, upload: FileUpload | SourcesUpload, redo: Collection[State], timeout_s: float | None
-    ) -> Iterator[flow.Steps[Solution]]:
-        """Give the way of an image, which is in hand until the end of the block."""
-        ledger = self._recording()
-        with ledger.holder() as holder:
-            pace = pace_of(self.base_url, timeout_s=timeout_s)
-            forecast = forecast_of(self.session, ledger, pace)
-            solves = RecordedSolves(
-                login=self.session, holder=holder, polling=pace, forecast=forecast, redo=redo
-            )
-            yield solves.solution(upload)
-
-    @contextmanager
-    def _calibrating(self, upload: FileUpload, timeout_s: float | None) -> Iterator[flow.Steps["Header"]]:
-        with self._solving(upload, (), timeout_s) as steps:
-            yield _header(steps)
-
-    def _carry_out(self, opened: AbstractContextManager[flow.Steps[T]], on_step: Progress | None = None) -> T:
-        with opened as steps:
-            return drive(steps, self.session.client_session, on_step=on_step)
-
-    def _carry_out_many(self, opened: AbstractContextManager[Course[Any, Any, T]]) -> Iterator[T]:
-        with opened as course:
-            yield from drive_many(course, self.session.client_session)
-
-
-def _header(steps: flow.Steps[Solution]) -> flow.Steps["Header"]:
-    solution = yield from steps
-    return (yield flow.Local(solution.header))

@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_there_is_something_to_check() -> None:
-    assert len(SNIPPETS) == 3
+    assert len(SNIPPETS) == 4
     assert len(COMMANDS) >= 5
 
 

@@ -15,6 +15,7 @@ from astrometry_client.aio.operations import Operation, Operations
 from astrometry_client.client import Client
 from astrometry_client.course import Course
 from astrometry_client.driver import Progress
+from astrometry_client.ledger import Ledger
 from astrometry_client.session import ClientSession
 
 __all__ = ["Asynchronous", "Plans", "awaitable", "awaitable_as", "driven", "streamed", "streamed_as"]
@@ -37,6 +38,14 @@ class Plans(Client):
 
     Type checkers are told that it came to its end, which it does before anybody else sees it.
     """
+
+    _kept: tuple[Ledger, flow.Forecast] | None = None
+
+    def _foreseen(self, ledger: Ledger, pace: flow.Polling) -> flow.Forecast:
+        # One for all solves, since all their steps are taken in the event loop: they learn from each other.
+        if self._kept is None or self._kept[0] is not ledger:
+            self._kept = ledger, super()._foreseen(ledger, pace)
+        return self._kept[1]
 
     def _carry_out(self, opened: AbstractContextManager[flow.Steps[T]], on_step: Progress | None = None) -> T:
         return cast(T, Planned(opened, on_step))
