@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -12,9 +13,10 @@ import pytest
 import sky
 from processes import descendants_of, wait_for_descendants, wait_until_gone
 
-from astrometry_client.server.engine import Engine, Hints, ImageError, engines, field_of, shipped_dir
+from astrometry_client.server.engine import Engine, Field, Hints, ImageError, engines, field_of, shipped_dir
 from astrometry_client.server.engine.indexes import index_files
 from astrometry_client.server.engine.sep_engine import SepEngine
+from astrometry_client.server.hints import make_hints
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -196,3 +198,54 @@ def test_solving_leaves_no_process(engine: Engine, picture: Path) -> None:
     before = descendants_of(os.getpid())
     engine.solve(picture, Hints())
     assert descendants_of(os.getpid()) == before
+
+
+@pytest.fixture(scope="module")
+def known() -> Field:
+    """Return the sources of a field of 20° round (100°, 10°), seen from the ground, 72 arcsec a pixel."""
+    view = sky.View(ra_deg=100.0, dec_deg=10.0, width_deg=20.0)
+    pixels, mags = sky.stars_in(view, [shipped_dir()])
+    pixels = pixels[np.argsort(mags)]
+    inside = np.all((pixels >= 1.0) & (pixels <= (view.width_px, view.height_px)), axis=1)
+    return field_of(*pixels[inside][:100].T, size_px=(view.width_px, view.height_px))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("options", "fits"),
+    [
+        ({"scale_units": "degwidth", "scale_lower": 18.0, "scale_upper": 22.0}, True),
+        ({"scale_units": "degwidth", "scale_lower": 5.0, "scale_upper": 10.0}, False),
+        ({"scale_units": "arcminwidth", "scale_lower": 1080.0, "scale_upper": 1320.0}, True),
+        ({"scale_units": "arcminwidth", "scale_lower": 1800.0, "scale_upper": 2000.0}, False),
+        ({"scale_units": "arcsecperpix", "scale_lower": 70.0, "scale_upper": 75.0}, True),
+        ({"scale_units": "arcsecperpix", "scale_lower": 80.0, "scale_upper": 90.0}, False),
+        ({"scale_units": "focalmm", "scale_lower": 95.0, "scale_upper": 110.0}, True),
+        ({"scale_units": "focalmm", "scale_lower": 40.0, "scale_upper": 60.0}, False),
+        (
+            {"scale_type": "ev", "scale_units": "arcsecperpix", "scale_est": 70.0, "scale_err": 10.0},
+            True,
+        ),
+        (
+            {"scale_type": "ev", "scale_units": "arcsecperpix", "scale_est": 40.0, "scale_err": 10.0},
+            False,
+        ),
+        ({"center_ra": 101.0, "center_dec": 9.0, "radius": 3.0}, True),
+        ({"center_ra": 460.0, "center_dec": 10.0, "radius": 1.0}, True),
+        ({"center_ra": 280.0, "center_dec": -10.0, "radius": 20.0}, False),
+        ({"parity": 0}, True),
+        ({"parity": 1}, False),
+        ({"parity": 2}, True),
+        ({"positional_error": 3.0}, True),
+        ({"downsample_factor": 2.0}, True),
+        ({"tweak_order": 0}, True),
+    ],
+    ids=str,
+)
+def test_hints_are_kept_to(engine: Engine, known: Field, options: dict[str, Any], *, fits: bool) -> None:
+    hints = make_hints(options, width_px=known.width_px)
+    match = engine.solve(known, attrs.evolve(hints, time_limit_s=30.0 if fits else 1.0))
+    assert (match is not None) == fits
+    if match is not None:
+        assert match.calibration["pixscale"] == pytest.approx(72.0, rel=0.001)
+        assert (b"A_ORDER" in match.wcs_file) <= (options.get("tweak_order") != 0)
