@@ -23,6 +23,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"astrometry_client\..*\.(T|Result)"),  # type variables
     (r"py:.*", r"astrometry_client\.session\.slots\..*"),  # between the limiter and its stores
     (r"py:.*", r"astrometry_client\.ledger\..*"),  # between the ledger and a batch
+    (r"py:.*", r"astrometry_client\.aio\.operations\..*"),  # between an async client and its threads
     (r"py:.*", r"astrometry_client\.config\.NotGiven"),  # tells "not given" from "off"
 ]
 
