@@ -226,6 +226,7 @@ def error_message(api: Api, content: bytes) -> str:
     return str(api.read(api.upload(content))["error_message"])
 
 
+@pytest.mark.soak
 def test_image_that_needs_too_much_memory_is_told(toy_dir: Path) -> None:
     picture = io.BytesIO()
     Image.new("L", (10_000, 10_000)).save(picture, "PNG", compress_level=1)
@@ -280,7 +281,7 @@ def pictures() -> dict[str, bytes]:
 PICTURES = pictures()
 
 
-@hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
 @hypothesis.given(
     kind=st.sampled_from(sorted(PICTURES)),
     changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=12),

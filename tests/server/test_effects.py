@@ -37,7 +37,7 @@ def picture() -> bytes:
 
 @pytest.fixture(scope="module")
 def solving(tmp_path_factory: pytest.TempPathFactory) -> Solving:
-    settings = ServerSettings(data_dir=tmp_path_factory.mktemp("data"), solve_timeout_s=1.5)
+    settings = ServerSettings(data_dir=tmp_path_factory.mktemp("data"), solve_timeout_s=1.0)
     engine: Engine = SepEngine(index_files=index_files([shipped_dir()]))
     return Solving(engine, FileStore(settings.files_dir), settings, {"deaf": Deaf()})
 
