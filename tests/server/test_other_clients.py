@@ -44,6 +44,7 @@ uploading_the_image = pytest.mark.filterwarnings("ignore:.*force_image_upload")
 @pytest.fixture
 def astroquery_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Any]:
     monkeypatch.setattr(conf, "api_key", "")  # the client writes it there
+
     def made(url: str, api_key: str) -> Any:
         client = Astroquery()
         client.URL, client.API_URL, client.api_key = url, f"{url}/api", api_key
