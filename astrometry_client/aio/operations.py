@@ -90,8 +90,8 @@ class Operation:
         self._pools = pools
         self._on_wait = on_wait
         self._sleep = sleep
-        self._working: set[Working[Any]] = set()
-        self._woken = asyncio.Event()
+        self._working: dict[Future[Any], Working[Any]] = {}
+        self._waiting: asyncio.Future[None] | None = None
 
     def start(self, lane: Lane, work: Callable[..., T], *arguments: Any) -> Working[T]:
         """Have something done in a thread."""
@@ -99,9 +99,9 @@ class Operation:
         if self.given_up and lane != "local":
             interrupt.end()
         future = self._pools[lane].submit(_carry_out, interrupt, work, arguments)
-        working = Working(lane, future, interrupt)
-        self._working.add(working)
-        future.add_done_callback(lambda _: self._working.discard(working))
+        working = self._working[future] = Working(lane, future, interrupt)
+        # Nothing that leads back to the future: it would live on until garbage is collected.
+        future.add_done_callback(self._working.pop)
         return working
 
     def _telling(self) -> Callable[[float], None] | None:
@@ -143,26 +143,27 @@ class Operation:
             await self._sleep(seconds)
         elif seconds > 0 and not self.given_up:
             loop = asyncio.get_running_loop()
-            # A timer costs a tenth of a task that waits with a time-out.
-            timer = loop.call_later(seconds, self._woken.set)
+            waiting = self._waiting = loop.create_future()
+            timer = loop.call_later(seconds, _set, waiting)
             try:
-                await self._woken.wait()
+                await waiting
             finally:
                 timer.cancel()
-                self._woken.clear()
+                self._waiting = None
         self.check()
 
     def give_up(self) -> None:
         """Let nothing wait or leave any more, and break off what is on its way."""
         self.given_up = True
-        self._woken.set()
-        for working in tuple(self._working):
+        if self._waiting is not None:
+            _set(self._waiting)
+        for working in tuple(self._working.values()):
             working.give_up()
 
     async def settle(self) -> None:
         """Wait until no thread works on it."""
         while self._working:
-            ends = (working.ended() for working in tuple(self._working))
+            ends = (working.ended() for working in tuple(self._working.values()))
             await asyncio.gather(*ends, return_exceptions=True)
 
 
