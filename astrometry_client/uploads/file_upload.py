@@ -149,7 +149,18 @@ class FileUpload(Upload):
 
     @contextmanager
     def opened_to_send(self) -> Iterator[IO[bytes]]:
-        """Open what is sent, compressed if that pays."""
+        """Open what is sent, compressed if that pays.
+
+        Yields
+        ------
+        file
+            At its beginning; open as long as the block.
+
+        Raises
+        ------
+        UnreadableFileError
+            It was changed since its content was read.
+        """
         compress = "off" if self.compress == "auto" and is_loopback(self.session.base_url) else self.compress
         if any(version != self._version() for version in self._hashed):
             raise UnreadableFileError(f"{self.source} was changed while it was in work: solve it again.")
