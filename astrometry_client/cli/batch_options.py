@@ -69,9 +69,7 @@ def batch_options(command: F) -> F:
             help="Where results go.  [default: beside each image]",
         ),
         click.option(
-            "--results",
-            type=click.Path(path_type=Path),
-            help="The table of all results: .ecsv, .csv or .jsonl.  [default: results.ecsv]",
+            "--results", type=click.Path(path_type=Path), help="The table of all.  [default: results.ecsv]"
         ),
         *(click.option(f"--{name.replace('_', '-')}", is_flag=True, help=words) for name, words in _FLAGS),
         click.option("--picture", is_flag=True, help="Draw the image with the named stars, beside the WCS."),

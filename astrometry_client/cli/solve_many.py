@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from astrometry_client.cli.batch import Batch
 from astrometry_client.cli.batch_options import BatchOptions
 from astrometry_client.cli.clients import client_of, local_client
+from astrometry_client.client import Client
 from astrometry_client.errors import InputError
 from astrometry_client.ledger import Ledger
 from astrometry_client.models import Settings
@@ -39,9 +41,8 @@ def solve_many(
         raise InputError("Standard input holds one image: give it alone.")
     shown = {path.parent.resolve() / path.name: str(path) for path in images}
     here = not is_dry_run_enabled("POST")
-    local, fallback = here and options["local"], here and options["fallback"]
     with ExitStack() as stack:
-        client = None if local else stack.enter_context(client_of(options))
+        client = None if here and options["local"] else stack.enter_context(client_of(options))
         lasting = asked.ledger is not None or client is None or not is_loopback(client.base_url)
         ledger = Ledger(asked.ledger) if lasting else Ledger.in_memory()
         landing = Landing(
@@ -57,34 +58,62 @@ def solve_many(
             click.echo(f"Left out: {shown.pop(path)} is the result of another image.", err=True)
         server = client.base_url if client else LOCAL
         batch = Batch(shown, asked, server=server, landing=landing, resumable=lasting)
-        common: dict[str, Any] = {
-            "timeout_s": asked.timeout_s,
-            "max_unfinished": asked.max_unfinished,
-            "pack": asked.pack,
-            "on_step": batch.on_step,
-        }
-        stand_in = stack.enter_context(
-            StandIn(
-                partial(local_client, workers=None),
-                ledger=ledger,
-                settings=settings,
-                force=asked.force,
-                deadline_s=asked.deadline_s,
-                is_enough=landing.is_complete,
-                **common,
-            )
+        asking = _Asking(asked=asked, client=client, landing=landing, batch=batch)
+        stand_in = stack.enter_context(asking.stand_in())
+        batch.run(asking.results(stand_in, fallback=bool(here and options["fallback"])))
+
+
+@attrs.frozen(kw_only=True)
+class _Asking:
+    """Who is asked, and for what. Without a client it is the stand-in."""
+
+    asked: BatchOptions
+    client: Client | None
+    landing: Landing
+    batch: Batch
+
+    def stand_in(self) -> StandIn:
+        """Return the embedded server, not yet started."""
+        return StandIn(
+            partial(local_client, workers=None),
+            ledger=self.landing.ledger,
+            settings=self.landing.settings,
+            force=self.asked.force,
+            deadline_s=self.asked.deadline_s,
+            # What another server had no time for has had its wait; the engine here has a limit of its own.
+            timeout_s=None if self.client else self.asked.timeout_s,
+            is_enough=self.landing.is_complete,
+            **self._common,
         )
-        if client is None:
-            batch.run(stand_in.solve_many(batch.files()))
-            return
-        redo: dict[str, Any] = {"force": asked.force, "retry_failed": asked.retry_failed}
 
-        def ask(files: Files) -> Results:
-            yield from client.solve_many(
-                files, settings, ledger=ledger, deadline_s=asked.deadline_s, **redo, **common
-            )
+    def results(self, stand_in: StandIn, *, fallback: bool) -> Results:
+        """Yield what becomes of the images."""
+        files = self.batch.files()
+        if self.client is None:
+            return stand_in.solve_many(files)
+        ask = partial(self._ask, self.client)
+        return stand_in.solve_late(files, ask) if fallback else ask(files)
 
-        batch.run(stand_in.solve_late(batch.files(), ask) if fallback else ask(batch.files()))
+    def _ask(self, client: Client, files: Files) -> Results:
+        asked = self.asked
+        yield from client.solve_many(
+            files,
+            self.landing.settings,
+            ledger=self.landing.ledger,
+            force=asked.force,
+            retry_failed=asked.retry_failed,
+            timeout_s=asked.timeout_s,
+            deadline_s=asked.deadline_s,
+            **self._common,
+        )
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        return {
+            "max_unfinished": self.asked.max_unfinished,
+            "pack": self.asked.pack,
+            "on_step": self.batch.on_step,
+        }
 
 
 def _folder(asked: BatchOptions) -> Path | None:

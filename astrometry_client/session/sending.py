@@ -1,6 +1,7 @@
 """From a request to a judged reply on the wire: redirects followed, failures repeated, tokens taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import requests
@@ -156,13 +157,25 @@ class SendingMixin(LimiterMixin):
 
 def _received(response: requests.Response, receive: Callable[[requests.Response], T]) -> T:
     try:
-        return receive(response)
+        with _closed_on_failure(response):
+            return receive(response)
     except AstrometryError as error:
         if isinstance(error, requests.RequestException) and error.response is None:
             error.response, error.request = response, response.request
         raise
     except WIRE_ERRORS as cause:
         raise typed_error(cause, response.request) from cause
+
+
+@contextmanager
+def _closed_on_failure(response: requests.Response) -> Iterator[None]:
+    """Give up the connection if what is left of a reply will not be read."""
+    try:
+        yield
+    except BaseException:
+        if not was_read(response):
+            response.close()
+        raise
 
 
 def _rewind(request: requests.PreparedRequest) -> None:

@@ -452,15 +452,29 @@ def test_two_commands_at_once_solve_each_image_once(server: SmallNova, folder: P
     )
 
 
+def fields(folder: Path, count: int) -> list[str]:
+    """Write pictures of the sky, each 100 degrees from the last, and return their names."""
+    for number in range(count):
+        view = sky.View(ra_deg=50.0 + 100 * number, dec_deg=20.0, width_deg=25.0, width_px=600, height_px=450)
+        picture = sky.render(view, np.random.default_rng(number))
+        (folder / f"{number}.fits").write_bytes(picture.fits_bytes())
+    return [f"{number}.fits" for number in range(count)]
+
+
+@pytest.mark.soak
+def test_what_is_late_is_solved_on_this_machine(solve: Solve, server: SmallNova, folder: Path) -> None:
+    hold(server).append(b"SIMPLE")
+    result = solve(*fields(folder, 2), "--timeout", "2", "--fallback", "local")
+    assert "Solved 2 of 2" in result.stdout
+    for number, row in table(folder / "results.ecsv").items():
+        assert float(row["ra_deg"]) == pytest.approx(50.0 + 100.0 * int(number[0]), abs=0.3)
+        assert row["server"] == "local"
+    assert len(server.uploads) == 2
+
+
 @pytest.mark.soak
 def test_images_solved_on_this_machine_are_known_later(folder: Path) -> None:
-    chance = np.random.default_rng(1)
-    for number in range(3):
-        view = sky.View(
-            ra_deg=50.0 + 100.0 * number, dec_deg=20.0, width_deg=25.0, width_px=600, height_px=450
-        )
-        (folder / f"{number}.fits").write_bytes(sky.render(view, chance).fits_bytes())
-    names = [path.name for path in folder.iterdir()]
+    names = fields(folder, 3)
     for known in ("", ", 3 of them known already"):
         result = CliRunner().invoke(main, ["solve", "--local", *names, "--in-place", "--picture"])
         assert result.exit_code == 0, result.output
