@@ -74,7 +74,7 @@ class SQLiteSlots(BookSlots):
         """Return where a slot stands now: a plain read if nothing happened to it."""
         at, blocked_until = self._guarded(lambda connection: _standing(connection, name, slot.number))
         now = self._clock()
-        if at is not None and slots.usable(at, now, blocked_until):
+        if at is not None and at <= slot.latest and slots.usable(at, now, blocked_until):
             return attrs.evolve(slot, at=at, now=now)
         return super().confirm(name, windows, slot)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from arrivals import ManualTime, run_threads
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from slot_steps import STEPS, WINDOWS, play
 
 from astrometry_client.session.slots import Window
@@ -38,6 +38,7 @@ def take(store, name="nova", windows=ONE_A_MINUTE):
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(steps=[("reserve", 0.0), ("give back", 0), ("pass", 1.0), ("reserve", 0.0), ("confirm", 0)])
 @given(steps=STEPS)
 def test_every_step_does_as_in_memory(tmp_path_factory, steps):
     times = ManualTime(), ManualTime()
