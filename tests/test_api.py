@@ -112,6 +112,7 @@ def submission(record: Recording, said: dict[str, Any]) -> SubmissionStatus:
         finished=moment(said["processing_finished"]),
         jobs=tuple(said["jobs"]),
         solved_job_ids=tuple(pair[0] for pair in said["job_calibrations"]),
+        user_images=tuple(said["user_images"]),
         error_message=said.get("error_message"),
     )
 
