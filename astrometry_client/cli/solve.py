@@ -109,4 +109,4 @@ def _write(outputs: Outputs, client: Client, solution: Solution) -> int | None:
     except InputError as error:
         click.echo(f"astrometry-client: {error}", err=True)
         return None
-    return len(objects)
+    return sum(known.kind == "bright" for known in objects)

@@ -142,8 +142,8 @@ class Forecast:
         return watch
 
     def stage(self, watch: Watch) -> Literal["queued", "solving"]:
-        """Return how far an image seems to have come."""
-        return "queued" if self._begins_s(watch) is None else "solving"
+        """Return how far an image was seen to have come."""
+        return "queued" if watch.begun_s is None else "solving"
 
     def now_s(self) -> float:
         """Return the time by the clock of the forecast."""
@@ -162,9 +162,9 @@ class Forecast:
     def is_queued_up_to(self, place: Place | None) -> bool:
         """Return whether one of the first uploads, up to a place, seems to wait for its turn."""
         first = self._head
-        return (
-            first is not None and place is not None and first.place <= place and self.stage(first) == "queued"
-        )
+        if first is None or place is None:
+            return False
+        return first.place <= place and self._begins_s(first) is None
 
     def unseen_ends(self, begun: Watch, among: Collection[Watch]) -> int:
         """Return how many of these have ended unseen, as another has begun; 0 if it may have been others."""
