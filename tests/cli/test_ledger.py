@@ -127,11 +127,11 @@ def test_export_holds_the_same_in_each_format(path: Path, tmp_path: Path, form: 
 def test_export_replaces_a_file_only_when_told(path: Path, tmp_path: Path) -> None:
     file = tmp_path / "all.csv"
     file.write_text("mine")
-    assert "--overwrite" in run("export", file, "--ledger", path, code=2).stderr
+    assert "--overwrite" in run("export", file, "--ledger", path, code=2).output
     assert file.read_text() == "mine"
     run("export", file, "--ledger", path, "--overwrite")
     assert file.read_text().startswith("path,name,")
-    assert "all.txt" in run("export", tmp_path / "all.txt", "--ledger", path, code=2).stderr
+    assert "all.txt" in run("export", tmp_path / "all.txt", "--ledger", path, code=2).output
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_ledger_that_is_none_is_told_and_nothing_is_made(
     command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "no ledger" in run(*command, "--ledger", "ledger", code=11).stderr
+    assert "no ledger" in run(*command, "--ledger", "ledger", code=11).output
     (tmp_path / "ledger").write_text("something else" * 100)
-    assert "cannot be read" in run(*command, "--ledger", "ledger", code=11).stderr
+    assert "cannot be read" in run(*command, "--ledger", "ledger", code=11).output
     assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
 
 
