@@ -14,13 +14,10 @@ import attrs
 from astrometry_client.batch import BatchResult
 from astrometry_client.client import Client
 from astrometry_client.errors import NoUsableReply, Overloaded, SolveTimeout, Unreachable, UnreadableFileError
-from astrometry_client.ledger import Key, Ledger
+from astrometry_client.ledger import LOCAL, Key, Ledger
 from astrometry_client.models import Settings
 
 logger = logging.getLogger(__name__)
-
-LOCAL: Final = "local"
-"""What results and the ledger call such a server: its address is another's after it."""
 
 TOO_LATE: Final = (SolveTimeout, NoUsableReply, Overloaded)
 """After these errors an image is for the stand-in."""

@@ -14,10 +14,10 @@ import pytest
 
 from astrometry_client import Ledger, Settings
 from astrometry_client.errors import LedgerError, StatusFailedException
-from astrometry_client.ledger import Entry, Holder, Key, LedgerReader
+from astrometry_client.ledger import LOCAL, Entry, Holder, Key, LedgerReader
 from astrometry_client.models import Calibration, Solution
 
-SERVER, OTHER = "https://nova.example", "local"
+SERVER, OTHER = "https://nova.example", "https://other.example"
 SOLUTION = Solution(
     name="a.fits",
     server=SERVER,
@@ -61,6 +61,21 @@ def test_counts_are_by_server_and_state(path: Path) -> None:
         (OTHER, "waiting"): 1,
     }
     assert all(time.time() - count.oldest_s < 60 for count in LedgerReader(path).counts())
+
+
+def test_image_that_was_solved_on_this_machine_is_not_unfinished_elsewhere(path: Path) -> None:
+    with Ledger(path).holder() as holder:
+        holder.solved(begun(holder, 4, server=LOCAL), SOLUTION)
+        holder.solved(begun(holder, 3, server=LOCAL), SOLUTION)
+    reader = LedgerReader(path)
+    counts = {(count.server, count.state): count.images for count in reader.counts()}
+    assert counts == {
+        (SERVER, "solved"): 2,
+        (SERVER, "failed"): 1,
+        (OTHER, "waiting"): 1,
+        (LOCAL, "solved"): 2,
+    }
+    assert [image.entry.key.server for image in reader.unfinished()] == [OTHER]
 
 
 def test_images_come_with_their_paths_and_last_attempt(path: Path) -> None:

@@ -19,8 +19,8 @@ from astrometry_client.errors import (
     Unreachable,
     UnreadableFileError,
 )
-from astrometry_client.ledger import Key
-from astrometry_client.stand_in import LOCAL, StandIn
+from astrometry_client.ledger import LOCAL, Key
+from astrometry_client.stand_in import StandIn
 
 PNG = b"\x89PNG\r\n\x1a\n"
 QUEUED = {"processing_started": "None", "processing_finished": "None", "jobs": [], "job_calibrations": []}

@@ -11,10 +11,9 @@ from astrometry_client.cli.batch_options import BatchOptions, batch_options
 from astrometry_client.cli.exit_codes import ImagesLeft
 from astrometry_client.cli.solve_many import solve_many
 from astrometry_client.errors import InputError, UnreadableFileError
-from astrometry_client.ledger import Key, KnownImage, LedgerReader, State
+from astrometry_client.ledger import LOCAL, Key, KnownImage, LedgerReader, State
 from astrometry_client.models import Settings
 from astrometry_client.results import result_names
-from astrometry_client.stand_in import LOCAL
 
 Group = tuple[str, Settings]
 

@@ -14,11 +14,11 @@ from astrometry_client.cli.batch_options import BatchOptions
 from astrometry_client.cli.clients import client_of, local_client
 from astrometry_client.client import Client
 from astrometry_client.errors import InputError
-from astrometry_client.ledger import Ledger
+from astrometry_client.ledger import LOCAL, Ledger
 from astrometry_client.models import Settings
 from astrometry_client.results import Landing, result_names
 from astrometry_client.session import is_dry_run_enabled, is_loopback
-from astrometry_client.stand_in import LOCAL, Files, Results, StandIn
+from astrometry_client.stand_in import Files, Results, StandIn
 
 
 def solve_many(

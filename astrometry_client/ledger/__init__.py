@@ -3,9 +3,10 @@
 from astrometry_client.ledger.holder import Claim, Holder, LeaseLostError
 from astrometry_client.ledger.ledger import Ledger
 from astrometry_client.ledger.reading import Count, InHand, KnownImage, LedgerReader
-from astrometry_client.ledger.values import Entry, Key, State
+from astrometry_client.ledger.values import LOCAL, Entry, Key, State
 
 __all__ = [
+    "LOCAL",
     "Claim",
     "Count",
     "Entry",

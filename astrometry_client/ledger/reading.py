@@ -15,15 +15,20 @@ from astrometry_client.config import DEFAULTS, state_dir
 from astrometry_client.errors import LedgerError
 from astrometry_client.ledger.attempts import entry_of
 from astrometry_client.ledger.ledger_file import LEDGER
-from astrometry_client.ledger.values import Entry, State
+from astrometry_client.ledger.values import LOCAL, Entry, State
 
 _PAGE: Final = 500
 """Images read at a time: a long read would keep the file of a running batch from being tidied up."""
 
-_LATEST: Final = """
+_LATEST: Final = f"""
 FROM images JOIN attempts ON attempts.image = images.id
 WHERE attempt = (SELECT max(attempt) FROM attempts WHERE attempts.image = images.id)
+AND (state IN ('solved', 'failed') OR NOT EXISTS (
+    SELECT 1 FROM images AS here JOIN attempts AS there ON there.image = here.id
+    WHERE here.content_sha256 = images.content_sha256 AND here.settings_json = images.settings_json
+    AND here.server = '{LOCAL}' AND there.state = 'solved'))
 """
+"""The last attempts. What this machine has solved in place of a server is not unfinished there."""
 
 _IMAGES: Final = f"""
 SELECT images.id AS image, server, content_sha256, settings_json, attempts.id AS id, attempt, state, filename,

@@ -24,6 +24,9 @@ ENDED: Final = frozenset({"solved", "failed"})
 VERDICTS: Final = (SubmissionFailed, StatusFailedException, NotFound)
 """The ends that trying again would not change."""
 
+LOCAL: Final = "local"
+"""What the server is called that is started for a while: its address is another's after it."""
+
 _MARK_DIGITS: Final = 8
 
 

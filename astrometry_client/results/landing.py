@@ -10,10 +10,9 @@ from astrometry_client import api
 from astrometry_client.batch import BatchResult
 from astrometry_client.client import Client
 from astrometry_client.errors import AstrometryError, InputError
-from astrometry_client.ledger import Key, Ledger
+from astrometry_client.ledger import LOCAL, Key, Ledger
 from astrometry_client.models import Settings, Solution
 from astrometry_client.results.in_place import write_in_place
-from astrometry_client.stand_in import LOCAL
 
 EXTRAS: Final = {
     "new_fits": ("new_fits_file", ".new.fits"),
