@@ -138,7 +138,9 @@ def test_net_client_gets_its_answers(
     assert submission.success()
 
 
-# --- the official client.py
+# --- the official client.py; tests/official runs the file itself
+
+PRIVACY = {"allow_commercial_use": "d", "allow_modifications": "d", "publicly_visible": "y"}
 
 
 @attrs.define
@@ -201,8 +203,7 @@ class OfficialStyle:
 def test_official_client_solves_an_image(nova: LocalServer) -> None:
     client = OfficialStyle(f"{nova.url}/api/")
     client.login(nova.api_key)
-    privacy = {"allow_commercial_use": "d", "allow_modifications": "d", "publicly_visible": "y"}
-    sent = client.call("upload", {**privacy, **SCALE, "scale_type": "ul"}, file=ORION)
+    sent = client.call("upload", {**PRIVACY, **SCALE, "scale_type": "ul"}, file=ORION)
     job_id, status = client.wait(sent["subid"])
     assert status == "success"
     calibration = client.call(f"jobs/{job_id}/calibration")
@@ -225,7 +226,7 @@ def test_official_client_solves_an_image(nova: LocalServer) -> None:
 def test_official_client_gets_its_answers(nova_server: NovaServer) -> None:
     client = OfficialStyle(f"{nova_server.url}/api/")
     client.login(nova_server.api_key)
-    submission_id = client.call("url_upload", {"url": "https://example.org/m31.jpg"})["subid"]
+    submission_id = client.call("url_upload", {"url": "https://example.org/m31.jpg", **PRIVACY})["subid"]
     job_id, status = client.wait(submission_id)
     assert status == "success"
     for what in ("calibration", "tags", "machine_tags", "objects_in_field", "annotations", "info"):
