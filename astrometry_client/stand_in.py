@@ -4,7 +4,7 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Final, Self
@@ -47,8 +47,6 @@ class StandIn:
     is_enough
         Tells whether a remembered solution will do for an image: its server is gone, and the other results
         with it.
-    **options
-        See `Client.solve_many`.
     """
 
     def __init__(
@@ -61,7 +59,6 @@ class StandIn:
         deadline_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         is_enough: Callable[[Path], bool] = lambda _path: True,
-        **options: Any,
     ) -> None:
         self._start = start
         self._ledger = ledger
@@ -70,7 +67,6 @@ class StandIn:
         self._is_enough = is_enough
         self._clock = clock
         self._ends_s = None if deadline_s is None else clock() + deadline_s
-        self._options = options
         self._client: Client | None = None
         self._stack = ExitStack()
 
@@ -87,21 +83,28 @@ class StandIn:
             self._client = self._stack.enter_context(self._start())
         return self._client
 
-    def solve_many(self, files: Files) -> Results:
-        """Solve images, and yield what became of each; see `Client.solve_many`.
+    def solve_many(self, files: Files, **options: Any) -> Results:
+        """Solve images, and yield what became of each.
+
+        Parameters
+        ----------
+        files, **options
+            See `Client.solve_many`.
 
         Yields
         ------
         result : BatchResult
             Its solution names the server `local`.
         """
-        yield from self._known_first(files, lambda unknown: self._solved(iter(unknown)))
+        yield from self._known_first(files, lambda unknown: self._solved(iter(unknown), options))
 
-    def solve_late(self, files: Files, ask: Ask) -> Results:
+    def solve_late(self, files: Files, ask: Ask, **options: Any) -> Results:
         """Let another server solve images, and solve those at last that it was too late for.
 
         Parameters
         ----------
+        files, **options
+            See `Client.solve_many`; for what is solved here.
         ask
             Asks the other server, such as `Client.solve_many` with its other arguments.
 
@@ -110,9 +113,11 @@ class StandIn:
         result : BatchResult
             From either server. What neither solved ends with the other's error.
         """
-        yield from self._known_first(files, lambda unknown: self._after(iter(unknown), ask))
+        yield from self._known_first(files, lambda unknown: self._after(iter(unknown), ask, options))
 
-    def _after(self, files: Iterator[str | Path], ask: Ask) -> Iterator[BatchResult]:
+    def _after(
+        self, files: Iterator[str | Path], ask: Ask, options: Mapping[str, Any]
+    ) -> Iterator[BatchResult]:
         left = dict[str | Path, BatchResult | None]()
 
         def noted() -> Iterator[str | Path]:
@@ -129,12 +134,12 @@ class StandIn:
                     yield result
         except Unreachable as error:
             logger.warning("%s All that is left is solved on this machine.", error)
-        for result in self._solved(itertools.chain(list(left), files)):
+        for result in self._solved(itertools.chain(list(left), files), options):
             late = left.pop(result.path, None)
             yield result if result.solved or late is None else late
         yield from filter(None, left.values())
 
-    def _solved(self, files: Iterator[str | Path]) -> Iterator[BatchResult]:
+    def _solved(self, files: Iterator[str | Path], options: Mapping[str, Any]) -> Iterator[BatchResult]:
         first = next(files, None)
         left_s = None if self._ends_s is None else self._ends_s - self._clock()
         if first is None or (left_s is not None and left_s <= 0):
@@ -144,7 +149,7 @@ class StandIn:
             self._settings,
             ledger=Ledger.in_memory(),
             deadline_s=left_s,
-            **self._options,
+            **options,
         )
         for result in results:
             if result.solution is None:

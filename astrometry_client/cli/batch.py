@@ -4,7 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -46,19 +46,17 @@ class Batch:
         The one that is asked.
     landing
         Where results go.
-    resumable
-        Whether its ledger outlasts this process.
     """
 
     def __init__(
-        self, shown: dict[Path, str], options: BatchOptions, *, server: str, landing: Landing, resumable: bool
+        self, shown: dict[Path, str], options: BatchOptions, *, server: str, landing: Landing
     ) -> None:
         self._shown = shown
         self._options = options
         self._server = server
         self._landing = landing
         self._landings = Landings(landing)
-        self._remedy = _RESUME if resumable else _NO_RESUME
+        self._remedy = _RESUME if landing.ledger.path else _NO_RESUME
         self._dry = is_dry_run_enabled("POST")
         self._display = BatchDisplay(len(shown), Console(stderr=True))
         self._lines = not (sys.stdout.isatty() and sys.stderr.isatty())
@@ -91,7 +89,13 @@ class Batch:
         stopped = ""
         try:
             # Who asks is let go of, at its end or ours, before the table is written for the last time.
-            with self._display.shown(), _told_interrupt(self._display), self._landings, closing(results):
+            with (
+                self._display.shown(),
+                _told_interrupt(self._display),
+                self._wanted(),
+                self._landings,
+                closing(results),
+            ):
                 for result in results:
                     if result.solved and not self._dry:
                         self._landings.begin(result)
@@ -110,6 +114,9 @@ class Batch:
             raise
         self._write_table()
         self._sum_up(stopped)
+
+    def _wanted(self) -> AbstractContextManager[None]:
+        return self._landing.wanted(self._shown, table=self._table.path) if self._table else nullcontext()
 
     def _new_table(self) -> ResultsTable:
         folders = {self._landing.path_of(path, "").parent for path in self._shown}

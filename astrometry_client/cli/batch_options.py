@@ -10,9 +10,12 @@ import click
 from astrometry_client.cli.spans import Span
 from astrometry_client.config import DEFAULTS
 from astrometry_client.errors import InputError
-from astrometry_client.results import EXTRAS
+from astrometry_client.results import EXTRAS, Place
+from astrometry_client.session import is_dry_run_enabled
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+STDIN: Final = Path("-")
 
 _FLAGS: Final = (
     ("new_fits", "Fetch the image with the WCS in its header, too."),
@@ -29,6 +32,7 @@ class BatchOptions:
     """What was asked for."""
 
     output_dir: Path | None
+    wcs: Path | None = None
     results: Path | None
     extras: tuple[str, ...]
     in_place: bool
@@ -49,6 +53,26 @@ class BatchOptions:
         names = {field.name for field in attrs.fields(cls)}
         extras = tuple(name for name in EXTRAS if options.get(name))
         return cls(extras=extras, **{name: value for name, value in options.items() if name in names})
+
+    def folder(self) -> Path | None:
+        """Return the folder that all results go to, which is made; `None` for beside the images."""
+        if self.output_dir is None or is_dry_run_enabled("POST"):
+            return None
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        return self.output_dir.resolve()
+
+    def at(self, place: Place | None) -> "BatchOptions":
+        """Return what was asked for now and, for results wanted at a place, by an earlier command."""
+        if place is None:
+            return self
+        options = attrs.evolve(
+            self,
+            extras=tuple(dict.fromkeys([*self.extras, *place.extras])),
+            in_place=self.in_place or place.in_place,
+        )
+        if self.output_dir:
+            return options
+        return attrs.evolve(options, wcs=place.wcs, results=self.results or place.table)
 
 
 def ledger_option(command: F) -> F:
@@ -99,6 +123,11 @@ def batch_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return ledger_option(command)
+
+
+def absolute(path: Path) -> Path:
+    """Return a path that the ledger may keep, for commands in other folders."""
+    return path if path == STDIN else path.parent.resolve() / path.name
 
 
 def listed(files: tuple[Path, ...], files_from: Path | None) -> tuple[Path, ...]:

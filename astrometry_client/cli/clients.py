@@ -11,9 +11,10 @@ from astrometry_client.client import Client
 from astrometry_client.config import DEFAULTS
 
 
-def client_of(options: Mapping[str, Any]) -> Client:
+def client_of(options: Mapping[str, Any], **others: Any) -> Client:
     """Return a client for `server_url`, with the API key in `key_file`."""
-    return Client(key_location=options["key_file"], base_url=options["server_url"] or DEFAULTS.base_url)
+    url = options["server_url"] or DEFAULTS.base_url
+    return Client(key_location=options["key_file"], base_url=url, **others)
 
 
 @contextmanager

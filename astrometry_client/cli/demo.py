@@ -1,15 +1,16 @@
 """`astrometry-client demo`: a real image of the sky solved from nothing."""
 
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import click
 
+from astrometry_client.cli.asking import solved_by
 from astrometry_client.cli.clients import local_client
-from astrometry_client.cli.outputs import Outputs
-from astrometry_client.cli.solve import solve_and_report
-from astrometry_client.config import DEFAULTS
+from astrometry_client.cli.solve_one import solve_one
+from astrometry_client.results import Landing, result_names
 from astrometry_client.whole_file import write_whole
 
 _IMAGE: Final = "orion.jpg"
@@ -28,7 +29,15 @@ def demo(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     image = write_whole(folder / _IMAGE, _example_image().read_bytes())
     with local_client() as client:
-        solve_and_report(client, Outputs.beside(image, picture=True), timeout_s=DEFAULTS.solve_timeout_s)
+        landing = Landing(
+            names=result_names([image]),
+            ledger=client.ledger,
+            settings=client.settings,
+            client_of=lambda _server: client,
+            extras=("picture",),
+            overwrite=True,
+        )
+        solve_one(image, partial(solved_by, client), landing)
 
 
 def _example_image() -> Path:

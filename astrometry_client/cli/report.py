@@ -6,12 +6,11 @@ from typing import Any
 import attrs
 
 from astrometry_client.batch import BatchResult
-from astrometry_client.cli.outputs import Outputs
 from astrometry_client.models import Calibration, Solution
 from astrometry_client.results import Landed, Row
 
 
-def as_document(solution: Solution, outputs: Outputs | None, *, seconds: float) -> dict[str, Any]:
+def as_document(solution: Solution, landed: Landed, *, known: bool, seconds: float) -> dict[str, Any]:
     """Return what `--json` prints; keys carry their units."""
     return {
         "file": solution.name,
@@ -19,19 +18,19 @@ def as_document(solution: Solution, outputs: Outputs | None, *, seconds: float) 
         "submission_id": solution.submission_id,
         "job_id": solution.job_id,
         "calibration": attrs.asdict(solution.calibration),
-        "wcs": str(outputs.wcs) if outputs else None,
-        "picture": str(outputs.picture) if outputs and outputs.picture else None,
+        "wcs": str(landed.wcs) if landed.wcs else None,
+        "picture": str(landed.extras["picture"]) if "picture" in landed.extras else None,
+        "known": known,
         "seconds": round(seconds, 3),
     }
 
 
-def as_lines(solution: Solution, outputs: Outputs | None) -> str:
+def as_lines(solution: Solution, landed: Landed) -> str:
     """Return the solution as lines for people."""
     rows = _rows(solution.calibration)
-    if outputs:
-        rows.append(("WCS", str(outputs.wcs)))
-    if outputs and outputs.picture:
-        rows.append(("Picture", str(outputs.picture)))
+    if landed.wcs:
+        rows.append(("WCS", str(landed.wcs)))
+    rows += [(name.capitalize(), str(path)) for name, path in landed.extras.items()]
     return "\n".join(f"{name:<12} {text}" for name, text in rows)
 
 

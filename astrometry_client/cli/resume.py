@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from astrometry_client.cli.batch_options import BatchOptions, batch_options
 from astrometry_client.cli.exit_codes import ImagesLeft
 from astrometry_client.cli.solve_many import solve_many
 from astrometry_client.errors import InputError, UnreadableFileError
-from astrometry_client.ledger import LOCAL, Key, KnownImage, LedgerReader, State
+from astrometry_client.ledger import LOCAL, Key, KnownImage, Ledger, LedgerReader, State
 from astrometry_client.models import Settings
-from astrometry_client.results import result_names
+from astrometry_client.results import Place, result_names
 
-Group = tuple[str, Settings]
+Group = tuple[str, Settings, BatchOptions]
+Places = Mapping[str, Place]
 
 
 @click.command
@@ -26,34 +28,63 @@ Group = tuple[str, Settings]
 @click.option("--key-file", type=click.Path(path_type=Path), help="File that holds the API key.")
 @batch_options
 def resume(**options: Any) -> None:
-    """Go on with the unfinished images of the ledger, each with the settings and server it was begun with."""
+    """Go on with the unfinished images of the ledger, and let land what was solved but did not get there.
+
+    Each keeps the settings and the server it was begun with, and the place where its results were wanted.
+    """
     asked = BatchOptions.among(options)
-    states: tuple[State, ...] = ("waiting", "sending", "sent", *(("failed",) if asked.retry_failed else ()))
-    groups = defaultdict[Group, list[Path]](list)
-    for image in LedgerReader(asked.ledger).images(server=options["server_url"], states=states):
+    reader, ledger = LedgerReader(asked.ledger), Ledger(asked.ledger)
+    reader.counts()  # that there is no ledger is told before one is made
+    places = {path: Place.from_json(kept) for path, kept in ledger.expected().items()}
+    groups = defaultdict[Group, dict[Path, Place | None]](dict)
+    known = reader.images(server=options["server_url"])
+    for image, wanted in _left(known, places, retry_failed=asked.retry_failed):
         try:
-            path, settings = _begun_with(image)
+            found, settings = _begun_with(image)
         except InputError as error:
             click.echo(f"Left out: {error}", err=True)
-        else:
-            groups[image.entry.key.server, settings].append(path)
+            if image.entry.state == "solved":
+                ledger.landed(wanted)
+            continue
+        for path in [path for path in found if path in wanted] or found[:1]:
+            place = wanted.get(path)
+            groups[image.entry.key.server, settings, asked.at(place)][Path(path)] = place
     if not groups:
         click.echo("Nothing is left to go on with.", err=asked.as_json)
         return
-    names = result_names({path for paths in groups.values() for path in paths}, folder=asked.output_dir)
+    _solve(groups, options)
+
+
+def _left(
+    known: Iterator[KnownImage], places: Places, *, retry_failed: bool
+) -> Iterator[tuple[KnownImage, Places]]:
+    """Yield images that are unfinished, or solved and wanted still, and where their results are wanted."""
+    states: set[State] = {"waiting", "sending", "sent", *(("failed",) if retry_failed else ())}
+    for image in known:
+        wanted = {path: places[path] for path in image.paths if path in places}
+        told = image.entry.key.settings_json
+        wanted = {path: place for path, place in wanted.items() if place.settings_json == told}
+        if image.entry.state in states or (image.entry.state == "solved" and wanted):
+            yield image, wanted
+
+
+def _solve(groups: Mapping[Group, Mapping[Path, Place | None]], options: Mapping[str, Any]) -> None:
+    folder = BatchOptions.among(dict(options)).folder()
+    usual = result_names({path for paths in groups.values() for path in paths}, folder=folder)
     left: list[ImagesLeft] = []
-    for (server, settings), paths in groups.items():
-        click.echo(f"{len(paths)} unfinished at {server}", err=True)
+    for (server, settings, asked), paths in groups.items():
+        click.echo(f"{len(paths)} to go on with at {server}", err=True)
+        names = {path: place.name if place and not folder else usual[path] for path, place in paths.items()}
         told = {**options, "server_url": server, "local": server == LOCAL}
         try:
-            solve_many(paths, settings, asked, told, names)
+            solve_many(list(paths), settings, asked, told, names)
         except ImagesLeft as some:
             left.append(some)
     if left:
         raise ImagesLeft(" ".join(map(str, left)))
 
 
-def _begun_with(image: KnownImage) -> tuple[Path, Settings]:
+def _begun_with(image: KnownImage) -> tuple[list[str], Settings]:
     """Return where an image still lies, and its settings.
 
     Raises
@@ -66,10 +97,14 @@ def _begun_with(image: KnownImage) -> tuple[Path, Settings]:
     settings = Settings.from_payload(payload)
     if settings.payload() != payload:
         raise InputError(f"{image.paths[0]} has settings of another version: solve it anew.")
-    for path in map(Path, image.paths):
-        try:
-            if Key.of_file(path, settings, server=key.server) == key:
-                return path, settings
-        except UnreadableFileError:
-            continue
-    raise InputError(f"{image.paths[0]} is gone, or has changed since.")
+    found = [path for path in image.paths if _holds(path, key, settings)]
+    if not found:
+        raise InputError(f"{image.paths[0]} is gone, or has changed since.")
+    return found, settings
+
+
+def _holds(path: str, key: Key, settings: Settings) -> bool:
+    try:
+        return Key.of_file(path, settings, server=key.server) == key
+    except UnreadableFileError:
+        return False

@@ -3,7 +3,7 @@
 from astrometry_client.ledger.holder import Claim, Holder, LeaseLostError
 from astrometry_client.ledger.ledger import Ledger
 from astrometry_client.ledger.reading import Count, InHand, KnownImage, LedgerReader
-from astrometry_client.ledger.values import LOCAL, Entry, Key, State
+from astrometry_client.ledger.values import LOCAL, Entry, Key, State, settings_json
 
 __all__ = [
     "LOCAL",
@@ -18,4 +18,5 @@ __all__ = [
     "Ledger",
     "LedgerReader",
     "State",
+    "settings_json",
 ]

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -146,6 +146,39 @@ class Ledger:
             claim = holder.claim(key, name=name, redo=("solved", "failed"))
             if claim.granted:
                 holder.solved(claim.entry, solution)
+
+    def expect(self, places: Mapping[str, str]) -> None:
+        """Write down where results are wanted, for each path of an image, until they have landed.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be written.
+        """
+        query = "INSERT OR REPLACE INTO landings VALUES (?, ?)"
+        self._file.transact(lambda connection: connection.executemany(query, places.items()))
+
+    def expected(self) -> dict[str, str]:
+        """Return where results are wanted that have not landed.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be read.
+        """
+        query = "SELECT name, place FROM landings ORDER BY name"
+        return self._file.transact(lambda connection: dict(map(tuple, connection.execute(query))))
+
+    def landed(self, names: Iterable[str]) -> None:
+        """Write down that results have landed, or are not wanted any more.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be written.
+        """
+        query, values = "DELETE FROM landings WHERE name = ?", [(name,) for name in names]
+        self._file.transact(lambda connection: connection.executemany(query, values))
 
     def close(self) -> None:
         """Give the file back; the next use opens it again."""

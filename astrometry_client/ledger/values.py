@@ -58,8 +58,9 @@ class Key:
     @classmethod
     def of_content(cls, content_sha256: str, settings: Settings, *, server: str) -> Self:
         """Return the key of a file whose content has this SHA-256, in hexadecimal."""
-        told = json.dumps(settings.payload(), sort_keys=True, separators=(",", ":"))
-        return cls(server=server.rstrip("/"), content_sha256=content_sha256, settings_json=told)
+        return cls(
+            server=server.rstrip("/"), content_sha256=content_sha256, settings_json=settings_json(settings)
+        )
 
     def mark(self, attempt: int) -> str:
         """Return what an upload is told apart by in its file name; the same for the same attempt."""
@@ -124,6 +125,11 @@ class Entry:
             submission_id=self.submission_id,
             job_id=self.job_id,
         )
+
+
+def settings_json(settings: Settings) -> str:
+    """Return settings as the ledger keeps them."""
+    return json.dumps(settings.payload(), sort_keys=True, separators=(",", ":"))
 
 
 def calibration_json(calibration: Calibration) -> str:

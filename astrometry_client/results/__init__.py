@@ -4,6 +4,7 @@ from astrometry_client.results.in_place import check_place, write_in_place
 from astrometry_client.results.landing import EXTRAS, Landed, Landing
 from astrometry_client.results.landings import Landings
 from astrometry_client.results.names import result_names
+from astrometry_client.results.places import Place
 from astrometry_client.results.rows import Row, row_of_entry, row_of_result
 from astrometry_client.results.tables import Format, ResultsTable, format_of, write_rows, writing_table
 
@@ -13,6 +14,7 @@ __all__ = [
     "Landed",
     "Landing",
     "Landings",
+    "Place",
     "ResultsTable",
     "Row",
     "check_place",

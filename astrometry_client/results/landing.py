@@ -1,18 +1,21 @@
 """Results land on the disk as they come: whole or not at all, and nothing of others is replaced."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 
 from astrometry_client import api
 from astrometry_client.batch import BatchResult
 from astrometry_client.client import Client
-from astrometry_client.errors import AstrometryError, InputError
-from astrometry_client.ledger import LOCAL, Key, Ledger
+from astrometry_client.errors import AstrometryError, InputError, LedgerError
+from astrometry_client.ledger import LOCAL, Key, Ledger, settings_json
 from astrometry_client.models import Settings, Solution
 from astrometry_client.results.in_place import write_in_place
+from astrometry_client.results.places import Place
+from astrometry_client.results.rows import printable
 
 EXTRAS: Final = {
     "new_fits": ("new_fits_file", ".new.fits"),
@@ -22,6 +25,9 @@ EXTRAS: Final = {
     "picture": ("", ".stars.png"),
 }
 """Files beside the WCS: their name on the server (none is drawn here), and what their own ends with."""
+
+Before = Literal["none", "older", "same"]
+"""What WCS of ours was there before a solution landed."""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,6 +60,8 @@ class Landing:
         Whether files of others are replaced.
     in_place
         Whether the solution goes into the header of the image as well.
+    wcs
+        Where the WCS of a single image goes; by default beside its other results.
     """
 
     names: Mapping[Path, Path]
@@ -63,9 +71,40 @@ class Landing:
     extras: Collection[str] = ()
     overwrite: bool = False
     in_place: bool = False
+    wcs: Path | None = None
+    _landed: list[Path] = attrs.field(factory=list, init=False)
+
+    @contextmanager
+    def wanted(self, images: Collection[Path], *, table: Path | None = None) -> Iterator[None]:
+        """Keep in the ledger where results are wanted that do not land before the end of the block.
+
+        Parameters
+        ----------
+        table
+            Of all of them.
+        """
+        self.ledger.expect({printable(str(image)): self._place(image, table) for image in images})
+        try:
+            yield
+        finally:
+            # What stays written down is looked for once more, and found to be there.
+            with suppress(LedgerError):
+                self.ledger.landed(str(image) for image in self._landed)
+
+    def _place(self, image: Path, table: Path | None) -> str:
+        return Place(
+            name=self.names[image],
+            wcs=self.wcs and self.wcs.absolute(),
+            table=table and table.absolute(),
+            extras=tuple(self.extras),
+            in_place=self.in_place,
+            settings_json=settings_json(self.settings),
+        ).as_json()
 
     def path_of(self, image: Path, ending: str) -> Path:
         """Return where a result of an image goes."""
+        if ending == ".wcs" and self.wcs:
+            return self.wcs
         name = self.names[image]
         return name.with_name(f"{name.name}{ending}")
 
@@ -77,7 +116,23 @@ class Landing:
 
     def is_complete(self, image: Path) -> bool:
         """Return whether nothing of a solved image is missing that only its server can give."""
-        return all(self.path_of(image, EXTRAS[name][1]).exists() for name in self.extras)
+        _, *extras = self._endings()
+        return all(self.path_of(image, ending).exists() for ending in extras)
+
+    def check(self, image: Path) -> None:
+        """Make sure that nothing is in the way of the results of an image.
+
+        Raises
+        ------
+        InputError
+            There is no such folder, or a file would be replaced that is not known to be ours.
+        """
+        wcs, *extras = (self.path_of(image, ending) for ending in self._endings())
+        if not wcs.parent.is_dir():
+            raise InputError(f"{wcs.parent} is not a folder: make it, or name another.")
+        found = next((path for path in (wcs, *extras) if path.exists()), None)
+        if found and not self.overwrite and not self._is_ours(wcs, image):
+            raise _taken(found)
 
     def land(self, result: BatchResult) -> Landed:
         """Write what is not there yet.
@@ -92,13 +147,13 @@ class Landing:
         image, solution = Path(result.path), result.solution
         wcs = self.path_of(image, ".wcs")
         try:
-            renewed = self._write_wcs(wcs, solution, image)
+            before = self._write_wcs(wcs, solution, image)
         except InputError as error:
             return Landed(troubles=(error,))
         extras, troubles = dict[str, Path](), list[AstrometryError]()
         for name in self.extras:
             try:
-                extras[name] = self._extra(name, result, solution, renewed=renewed)
+                extras[name] = self._extra(name, result, solution, before)
             except AstrometryError as error:
                 troubles.append(error)
         if self.in_place:
@@ -106,33 +161,41 @@ class Landing:
                 self._write_in_place(image, solution)
             except InputError as error:
                 troubles.append(error)
+        if all(isinstance(trouble, InputError) for trouble in troubles):
+            self._landed.append(image)  # what is missing only the user can bring about
         return Landed(wcs=wcs, extras=extras, troubles=tuple(troubles))
 
-    def _extra(self, name: str, result: BatchResult, solution: Solution, *, renewed: bool) -> Path:
+    def _extra(self, name: str, result: BatchResult, solution: Solution, before: Before) -> Path:
         """Return the path of an extra, which is fetched unless it is there."""
         image = Path(result.path)
         path = self.path_of(image, EXTRAS[name][1])
         # The stand-in that a remembered solution is from is gone, and another gives out its job ids.
         gone = result.from_ledger and solution.server == LOCAL
-        if path.exists() and (gone or not (self.overwrite or renewed)):
-            if not result.from_ledger:
-                raise _taken(path)
+        known = result.from_ledger and before != "older"
+        if path.exists() and (gone or (known and not self.overwrite)):
             return path
+        if path.exists() and before == "none" and not self.overwrite:
+            raise _taken(path)
         if gone:
             raise InputError(f"{path} cannot be had any more, its server is gone: solve again with --force.")
         self._fetch(name, path, solution, image)
         return path
 
-    def _write_wcs(self, path: Path, solution: Solution, image: Path) -> bool:
-        """Write the WCS unless it is there, and return whether an older one of ours was replaced."""
-        older = path.read_bytes() if path.is_file() else None
-        if older == solution.wcs_file:
-            return False
-        ours = older is not None and self.ledger.gave(str(image), older)
+    def _write_wcs(self, path: Path, solution: Solution, image: Path) -> Before:
+        """Write the WCS unless it is there, and return what of ours was there before."""
+        if path.is_file() and path.read_bytes() == solution.wcs_file:
+            return "same"
+        ours = self._is_ours(path, image)
         if path.exists() and not self.overwrite and not ours:
             raise _taken(path)
         solution.write_wcs(path)
-        return ours
+        return "older" if ours else "none"
+
+    def _is_ours(self, wcs: Path, image: Path) -> bool:
+        return wcs.is_file() and self.ledger.gave(str(image), wcs.read_bytes())
+
+    def _endings(self) -> list[str]:
+        return [".wcs", *(EXTRAS[name][1] for name in self.extras)]
 
     def _fetch(self, name: str, path: Path, solution: Solution, image: Path) -> None:
         client, kind = self.client_of(solution.server), EXTRAS[name][0]
@@ -160,4 +223,6 @@ class Landing:
 
 
 def _taken(path: Path) -> InputError:
-    return InputError(f"{path} exists and is not ours: give --overwrite to replace it, or --output-dir.")
+    return InputError(
+        f"{path} exists and is not known to be ours: give --overwrite to replace it, or another place."
+    )

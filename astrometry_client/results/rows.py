@@ -19,7 +19,7 @@ def _column(kind: type, meaning: str, unit: str = "", **field: Any) -> Any:
     return attrs.field(**field, metadata={"kind": kind, "meaning": meaning, "unit": unit})
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a name that may not be UTF-8 as one that can be written."""
     return text.encode(errors="backslashreplace").decode()
 
@@ -29,8 +29,8 @@ class Row:
     """A row. Its fields are the columns, with kind, meaning and unit (in astropy's words)."""
 
     # The path stands first because a line that begins with # would be taken for a comment.
-    path: str = _column(str, "Path of the file", converter=_printable)
-    name: str = _column(str, "Its name", converter=_printable)
+    path: str = _column(str, "Path of the file", converter=printable)
+    name: str = _column(str, "Its name", converter=printable)
     state: str = _column(str, "solved, failed, or unfinished: the same again goes on with it")
     server: str | None = _column(str, "Server that was asked", default=None)
     submission_id: int | None = _column(int, "Submission on that server", default=None)

@@ -12,6 +12,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import sky
 from astropy.io import fits
 from astropy.table import QTable
 from click.testing import CliRunner, Result
-from faulty_server import Answer, Arrival, answer_json
+from faulty_server import Answer, Arrival, Fault, answer_json
 from small_nova import SmallNova, fits_file, ra_of
 
 from astrometry_client.cli import main
@@ -122,6 +123,15 @@ def test_same_command_again_asks_nothing_and_writes_nothing(
     assert table(folder / "results.ecsv")["a.png"]["state"] == "solved"
 
 
+def test_extras_of_ours_are_fetched_anew_when_images_are_solved_again(
+    solve: Solve, server: SmallNova, folder: Path
+) -> None:
+    names = images(folder, "a", "b")
+    solve(*names, "--corr")
+    solve(*names, "--corr", "--force")
+    assert [server.asked(f"/corr_file/{number}") for number in (1, 2, 3, 4)] == [1, 1, 1, 1]
+
+
 def test_images_are_solved_again_when_forced_and_failed_ones_when_told(
     solve: Solve, server: SmallNova, folder: Path
 ) -> None:
@@ -140,7 +150,7 @@ def test_foreign_file_is_kept_and_told_until_it_may_be_replaced(
     (folder / "a.wcs").write_text("mine")
     result = solve(*names, code=12)
     assert (folder / "a.wcs").read_text() == "mine"
-    assert "a.wcs exists and is not ours" in result.stderr
+    assert "a.wcs exists and is not known to be ours" in result.stderr
     assert "0 not solved and 1 results not written" in result.stderr
     solve(*names, "--overwrite")
     assert ra_in(folder / "a.wcs") == ra_of(content_of("a"))
@@ -232,6 +242,14 @@ def test_deadline_leaves_the_rest_for_another_time(solve: Solve, server: SmallNo
     assert "Solved 2 of 2" in solve(command="resume").stdout
     assert "Solved 5 of 5" in solve(*names).stdout
     assert len(server.uploads) == 5
+
+
+def test_results_that_were_taken_away_are_not_put_back_by_resume(solve: Solve, folder: Path) -> None:
+    names = images(folder, *"ab")
+    solve(*names)
+    (folder / "a.wcs").unlink()
+    assert "Nothing is left" in solve(command="resume").stdout
+    assert landed(folder) == {*names, "b.wcs", "results.ecsv"}
 
 
 def test_resume_goes_on_and_tells_what_is_gone(solve: Solve, server: SmallNova, folder: Path) -> None:
@@ -414,6 +432,36 @@ def test_interrupted_batch_says_how_to_go_on_and_does(
     assert len(server.uploads) == 6
 
 
+def test_what_was_solved_but_had_not_landed_lands_by_resume_where_it_was_wanted(
+    solve: Solve, server: SmallNova, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = images(folder, *"abcd")
+    solve("a.png", "b.png", "--output-dir", "earlier")
+    server.responder = lambda arrival: (
+        Answer(fault=Fault.HANG) if "corr_file" in arrival.path else server.answer(arrival)
+    )
+    wanted = ("--output-dir", "out", "--corr", "--results", "all.csv", "--force")
+    process = start(server, tmp_path, *names, *wanted)
+    deadline_s = time.monotonic() + 30
+    while Counter(
+        image.entry.attempt for image in LedgerReader(tmp_path / "ledger").images(states=["solved"])
+    ) != {1: 2, 2: 2}:
+        assert time.monotonic() < deadline_s
+        select.select([], [], [], 0.01)
+    process.kill()
+    process.communicate()
+    server.responder, asked = server.answer, len(server.arrivals)
+    monkeypatch.chdir(tmp_path)
+    assert "4 to go on with" in solve(command="resume").stderr
+    assert {arrival.path for arrival in server.arrivals[asked:]} == {
+        f"/corr_file/{number}" for number in (3, 4, 5, 6)
+    }
+    assert landed(folder / "out") == {f"{name}{ending}" for name in "abcd" for ending in (".wcs", ".corr")}
+    assert {row["state"] for row in table(folder / "all.csv").values()} == {"solved"}
+    assert not (tmp_path / "results.ecsv").exists()
+    assert "Nothing is left" in solve(command="resume").stdout
+
+
 def test_terminal_shows_what_happens_and_keeps_what_failed(
     server: SmallNova, folder: Path, tmp_path: Path
 ) -> None:
@@ -484,6 +532,9 @@ def test_images_solved_on_this_machine_are_known_later(folder: Path) -> None:
         assert float(row["ra_deg"]) == pytest.approx(50.0 + 100.0 * int(number[0]), abs=0.3)
         assert row["server"] == "local"
     assert {f"{number}{ending}" for number in range(3) for ending in (".wcs", ".stars.png")} < landed(folder)
+    one = CliRunner().invoke(main, ["solve", "--local", names[0], "--picture"])
+    assert "0.fits was solved before" in one.stdout, one.output
+    assert one.stderr == ""
 
 
 def test_everything_that_lands_can_be_read_by_others_as_the_user_has_it(solve: Solve, folder: Path) -> None:
