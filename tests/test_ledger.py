@@ -28,7 +28,7 @@ from astrometry_client.errors import (
     SubmissionFailed,
     UnreadableFileError,
 )
-from astrometry_client.ledger import Entry, Holder, Key, LeaseLostError
+from astrometry_client.ledger import Entry, Holder, Key, LeaseLostError, NamesInTars
 from astrometry_client.models import Calibration, Solution
 
 SERVER = "https://nova.example"
@@ -498,9 +498,34 @@ def test_ledger_of_the_first_version_is_gone_on_with(tmp_path: Path) -> None:
     assert ledgers[1].solve_times_s("https://other.example") == []
 
 
+def test_ledger_of_the_third_version_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path).holder() as holder:
+        solve(holder)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("DROP TABLE orders; PRAGMA user_version = 3")
+    ledger = Ledger(path)
+    with ledger.holder() as holder:
+        assert holder.names_in_tars(SERVER) == NamesInTars()
+        holder.found_in_tar(SERVER, kept=False)
+        assert holder.names_in_tars(SERVER) == NamesInTars(broken=1)
+    known = ledger.entry(KEY)
+    assert known is not None
+    assert known.state == "solved"
+
+
 def test_solve_times_are_the_latest_in_their_order(ledger: Ledger) -> None:
     with ledger.holder() as holder:
         for number in range(5):
             claim = holder.claim(Key(server=SERVER, content_sha256=str(number), settings_json="{}"), name="a")
             holder.failed(claim.entry, NotFound("gone"), solve_s=None if number == 2 else float(number))
     assert ledger.solve_times_s(SERVER, latest=3) == [1.0, 3.0, 4.0]
+
+
+def test_order_in_tars_is_counted_for_each_server(ledger: Ledger) -> None:
+    with ledger.holder() as holder:
+        for kept in (True, True, False):
+            holder.found_in_tar(SERVER, kept=kept)
+    with ledger.holder() as holder:
+        assert holder.names_in_tars(SERVER) == NamesInTars(kept=2, broken=1)
+        assert holder.names_in_tars("https://other.example") == NamesInTars()

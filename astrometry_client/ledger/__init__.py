@@ -3,7 +3,7 @@
 from astrometry_client.ledger.holder import Claim, Holder, LeaseLostError
 from astrometry_client.ledger.ledger import Ledger
 from astrometry_client.ledger.reading import Count, InHand, KnownImage, LedgerReader
-from astrometry_client.ledger.values import LOCAL, Entry, Key, State, settings_json
+from astrometry_client.ledger.values import LOCAL, Entry, Key, NamesInTars, State, settings_json
 
 __all__ = [
     "LOCAL",
@@ -17,6 +17,7 @@ __all__ = [
     "LeaseLostError",
     "Ledger",
     "LedgerReader",
+    "NamesInTars",
     "State",
     "settings_json",
 ]

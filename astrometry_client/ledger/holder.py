@@ -13,7 +13,7 @@ from astrometry_client.errors import AstrometryError, LedgerError
 from astrometry_client.ledger.attempts import IMAGE, begin, key_values, latest
 from astrometry_client.ledger.leases import Leases
 from astrometry_client.ledger.ledger_file import LedgerFile
-from astrometry_client.ledger.values import ENDED, Entry, Key, State, calibration_json
+from astrometry_client.ledger.values import ENDED, Entry, Key, NamesInTars, State, calibration_json
 from astrometry_client.models import Solution
 
 
@@ -147,6 +147,18 @@ class Holder:
         values = entry.key.server, entry.submission_id
         (count,) = self._file.transact(lambda connection: connection.execute(query, values).fetchone())
         return bool(count > 1)
+
+    def names_in_tars(self, server: str) -> NamesInTars:
+        """Return what is known of the order of a server's jobs."""
+        query = "SELECT kept, broken FROM orders WHERE server = ?"
+        found = self._file.transact(lambda connection: connection.execute(query, (server,)).fetchone())
+        return NamesInTars(*found) if found else NamesInTars()
+
+    def found_in_tar(self, server: str, kept: bool) -> None:
+        """Write down whether one more job was where its file was in its tar."""
+        query = """INSERT INTO orders VALUES (?, ?, ?) ON CONFLICT (server) DO UPDATE
+            SET kept = kept + excluded.kept, broken = broken + excluded.broken"""
+        self._file.transact(lambda connection: connection.execute(query, (server, kept, not kept)))
 
     def solved(self, entry: Entry, solution: Solution, *, solve_s: float | None = None) -> None:
         """Write down the result and about how long the solve took, and let go of the image."""

@@ -21,7 +21,7 @@ T = TypeVar("T")
 # A step must be on the disk before the upload it tells of leaves.
 LEDGER: Final = Kind(
     application_id=0x4153544C,  # "ASTL"
-    version=3,
+    version=4,
     durable=True,
     tables="""
 CREATE TABLE IF NOT EXISTS images (
@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS attempts (
     UNIQUE (image, attempt)
 );
 CREATE TABLE IF NOT EXISTS landings (name TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS orders (
+    server TEXT PRIMARY KEY, kept INTEGER NOT NULL, broken INTEGER NOT NULL
+) WITHOUT ROWID;
 """,
     upgrades={1: "ALTER TABLE attempts ADD COLUMN solve_s REAL;"},
 )

@@ -68,6 +68,14 @@ class Key:
         return hashlib.sha256(told.encode()).hexdigest()[:_MARK_DIGITS]
 
 
+@attrs.frozen
+class NamesInTars:
+    """How many jobs of tars were found to be, or not to be, where their file was in its tar."""
+
+    kept: int = 0
+    broken: int = 0
+
+
 @attrs.frozen(kw_only=True)
 class Entry:
     """The last attempt to solve an image. Times are seconds since the epoch, `None` for not yet."""
