@@ -45,11 +45,11 @@ class Pool:
         self._eager = eager
         self._take, self._done = take, done
         self._news = asyncio.Event()
+        self._looking = asyncio.Lock()
 
     def wake(self) -> None:
         """Tell the workers that there is work; call it in the thread of the event loop."""
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self._news.set()
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -67,15 +67,21 @@ class Pool:
             if self._eager:
                 await worker.start_surely()
             while True:
-                news = self._news
-                task = await _persist(self._take)
-                if task is None:
-                    await news.wait()
-                else:
-                    await worker.start_surely()
-                    await self._do(worker, task)
+                task = await self._next()
+                await worker.start_surely()
+                await self._do(worker, task)
         finally:
             await worker.stop()
+
+    async def _next(self) -> Work:
+        """Return the next task. One worker looks for all that wait: the others would find no more."""
+        async with self._looking:
+            while True:
+                self._news.clear()
+                task = await _persist(self._take)
+                if task is not None:
+                    return task
+                await self._news.wait()
 
     async def _do(self, worker: Worker, task: Work) -> None:
         try:
