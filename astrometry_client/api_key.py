@@ -43,7 +43,7 @@ def find_api_key(api_key: str | None = None, key_location: str | Path | None = N
         looked_at.append(place)
     raise APIKeyError(
         f"No API key found. Looked at: {'; '.join(looked_at)}. "
-        "Copy yours from the profile page of the site into one of them."
+        "Copy yours from the profile page of the site into one of them, as `astrometry-client login` does."
     )
 
 

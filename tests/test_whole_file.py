@@ -1,5 +1,6 @@
 """Files that are all there or not there."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def test_interrupted_write_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_half(tmp_path / "a", KeyboardInterrupt)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_error_names_the_file_that_was_wanted(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"nowhere/a'$"):
+        write_whole(tmp_path / "nowhere" / "a", b"")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match=r"device: '.*/a'$"), writing_whole(tmp_path / "a"):
+        raise full
+    lost = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    with pytest.raises(ConnectionResetError, match=r"peer$"), writing_whole(tmp_path / "a"):
+        raise lost
 
 
 def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:

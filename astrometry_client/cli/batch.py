@@ -23,6 +23,7 @@ from astrometry_client.cli.spans import span
 from astrometry_client.errors import AstrometryError, InputError
 from astrometry_client.results import Landed, Landing, Landings, ResultsTable, check_place, row_of_result
 from astrometry_client.session import is_dry_run_enabled
+from astrometry_client.uploads import FileUpload
 from astrometry_client.whole_file import write_whole
 
 _RESUME: Final = "The same command goes on where this one stopped, and so does `astrometry-client resume`."
@@ -131,6 +132,7 @@ class Batch:
             str(path).encode()
         except UnicodeEncodeError as cause:
             raise InputError(f"{path!r} has a name that is not UTF-8: rename it.") from cause
+        FileUpload(path)  # what is no image is told before anybody is asked
         if self._options.in_place:
             check_place(path)
 

@@ -9,7 +9,7 @@ import click
 
 from astrometry_client.cli.spans import Span
 from astrometry_client.config import DEFAULTS
-from astrometry_client.errors import InputError
+from astrometry_client.errors import InputError, UnreadableFileError
 from astrometry_client.results import EXTRAS, Place
 from astrometry_client.session import is_dry_run_enabled
 
@@ -137,13 +137,16 @@ def listed(files: tuple[Path, ...], files_from: Path | None) -> tuple[Path, ...]
     ------
     InputError
         There are none, or the list cannot be read.
-    OSError
-        The list cannot be read.
     """
     lines: list[str] = []
     if files_from is not None:
-        with click.open_file(str(files_from), encoding="utf-8", errors="surrogateescape") as text:
-            lines = text.read().splitlines()
+        try:
+            with click.open_file(str(files_from), encoding="utf-8", errors="surrogateescape") as text:
+                lines = text.read().splitlines()
+        except OSError as cause:
+            raise UnreadableFileError(
+                f"--files-from {files_from} cannot be read: {cause.strerror}."
+            ) from cause
     found = dict.fromkeys([*files, *(Path(line) for line in lines if line.strip())])
     if not found:
         raise InputError("No file is given: name images, or a list of them with --files-from.")

@@ -1,5 +1,6 @@
 """What went wrong, as one line and one number."""
 
+import errno
 from typing import Final
 
 from astrometry_client import errors
@@ -29,6 +30,13 @@ EXIT_CODES: Final[tuple[tuple[type[BaseException], int, str], ...]] = (
 )
 
 
+_REMEDIES: Final = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), ": make room, and run the same again"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), ": make it writable, or name another place"),
+    errno.ENOENT: ": make its folder, or name another place",
+}
+
+
 def exit_code(error: BaseException) -> int:
     """Return the exit code for an error; 1 for one that nobody foresaw."""
     return next((code for kind, code, _ in EXIT_CODES if isinstance(error, kind)), 1)
@@ -39,7 +47,8 @@ def message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted."
     if isinstance(error, OSError) and not isinstance(error, errors.AstrometryError) and error.strerror:
-        return f"{error.filename or 'A file'} cannot be written or read: {error.strerror}."
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        return f"{error.filename or 'A file'} cannot be written or read: {error.strerror}{remedy}."
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -112,7 +112,10 @@ def _session_to_try(base_url: str, key_file: Path | None) -> Session:
     if key_file is not None and key_file != _STDIN:
         return Session(key_location=key_file, base_url=base_url)
     if key_file == _STDIN or not sys.stdin.isatty():
-        return Session(sys.stdin.buffer.read(_LONGEST_KEY).decode(errors="replace"), base_url=base_url)
+        given = sys.stdin.buffer.read(_LONGEST_KEY).decode(errors="replace")
+        if not given.strip():
+            raise APIKeyError("Standard input holds no API key: type it at a terminal, or give --key-file.")
+        return Session(given, base_url=base_url)
     try:
         key = click.prompt(f"API key for {base_url} (not shown)", hide_input=True, err=True)
     except click.Abort:

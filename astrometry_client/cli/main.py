@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -35,12 +36,18 @@ class _OneLineErrors(click.Group):
             sys.exit(exit_code(error))
 
 
+def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
+    """Tell a warning as what it says; where in the code it was given helps no user."""
+    click.echo(f"astrometry-client: {message}", err=True)
+
+
 @click.group(cls=_OneLineErrors, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="astrometry-client")
 @click.option("-v", "--verbose", count=True, help="Log requests; twice for their details. Never holds a key.")
 def main(verbose: int) -> None:
     """Plate-solve images with an Astrometry.net server: nova, your own, or one started on the spot."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    warnings.showwarning = _tell_warning
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 

@@ -113,7 +113,16 @@ def test_key_that_does_not_work_is_not_kept(asked: tuple[str, ...], key: str) ->
     result = run("login", *asked, told=key)
     assert (result.returncode, result.stdout) == (4, "")
     assert "wrongkey" not in result.stderr
+    assert key or "Standard input holds no API key" in result.stderr
     assert not config_file().exists()
+
+
+def test_key_file_that_others_can_read_is_told_in_one_line(asked: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("wrongkey")
+    (tmp_path / "key").chmod(0o644)
+    told = run("login", *asked, "--key-file", tmp_path / "key").stderr.splitlines()
+    assert told[0] == f"astrometry-client: Others can read the API key in {tmp_path / 'key'}: chmod 600 it."
+    assert len(told) == 2
 
 
 def test_key_that_comes_first_is_told(nova: LocalServer, asked: tuple[str, ...]) -> None:
