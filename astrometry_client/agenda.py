@@ -4,7 +4,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar, get_args
 
 import attrs
 
@@ -18,8 +18,10 @@ __all__ = ["Agenda", "Errand", "Lane", "lane_of"]
 Name = TypeVar("Name")
 T = TypeVar("T")
 
-Lane = Literal["uploads", "reads", "local"]
-"""Where it is done: none of the three holds up the others."""
+Lane = Literal["uploads", "reads", "files", "local"]
+"""Where it is done: requests, reading whole files, and steps of the ledger do not hold up each other."""
+
+_ASKING: Final = ("uploads", "reads")
 
 _MOST_TRIES: Final = 10
 """A request is made so often at most while the server refuses: for more than an hour at the public rests."""
@@ -82,7 +84,7 @@ class Agenda(Generic[Name, T]):
         self._on_step = on_step
         self._order = itertools.count()
         self._waiting: list[tuple[float, int, _Task[Name, T]]] = []
-        self._ready: dict[Lane, list[tuple[int, int, Errand]]] = {"uploads": [], "reads": [], "local": []}
+        self._ready: dict[Lane, list[tuple[int, int, Errand]]] = {lane: [] for lane in get_args(Lane)}
         self._under_way: set[Errand] = set()
         self._given_up = False
 
@@ -105,7 +107,7 @@ class Agenda(Generic[Name, T]):
         started: list[Errand] = []
         for lane, ready in self._ready.items():
             while ready and len([one for one in started if one.lane == lane]) < free[lane]:
-                if lane != "local" and not self._may_ask(now_s):
+                if lane in _ASKING and not self._may_ask(now_s):
                     break
                 errand = heapq.heappop(ready)[2]
                 started.append(errand)
@@ -115,7 +117,7 @@ class Agenda(Generic[Name, T]):
     def answered(self, errand: Errand, answer: Any, now_s: float) -> None:
         """Let the flow go on with what came of its errand."""
         self._under_way.remove(errand)
-        if errand.lane != "local":
+        if errand.lane in _ASKING:
             self._tell_circuit(answer, now_s)
             if isinstance(answer, WEATHER) and not self._given_up and self._is_put_back(errand):
                 self._put_ready(attrs.evolve(errand, tries=errand.tries + 1))
@@ -125,7 +127,7 @@ class Agenda(Generic[Name, T]):
     def wait_s(self, now_s: float) -> float | None:
         """Return the seconds until something may be started that cannot be now; `None` if nothing will."""
         times = [self._waiting[0][0] - now_s] if self._waiting else []
-        if self._circuit.is_open and not self._asking and (self._ready["uploads"] or self._ready["reads"]):
+        if self._circuit.is_open and not self._asking and any(self._ready[lane] for lane in _ASKING):
             times.append(self._circuit.rest_s(now_s))
         return max(0.0, min(times)) if times else None
 
@@ -133,9 +135,10 @@ class Agenda(Generic[Name, T]):
         """End all flows where they stand; their own last steps on this machine are still to be done."""
         self._given_up = True
         tasks = [task for _, _, task in self._waiting]
-        for lane in ("uploads", "reads"):
-            tasks += [errand.task for _, _, errand in self._ready[lane]]
-            self._ready[lane] = []
+        for lane, ready in self._ready.items():
+            if lane != "local":
+                tasks += [errand.task for _, _, errand in ready]
+                ready.clear()
         self._waiting = []
         for task in tasks:
             self._advance(task, _given_up(), now_s)
@@ -148,7 +151,7 @@ class Agenda(Generic[Name, T]):
 
     @property
     def _asking(self) -> bool:
-        return any(errand.lane != "local" for errand in self._under_way)
+        return any(errand.lane in _ASKING for errand in self._under_way)
 
     def _may_ask(self, now_s: float) -> bool:
         """Return whether a request may leave: any, or the one that tries whether the server is back."""
@@ -177,7 +180,7 @@ class Agenda(Generic[Name, T]):
                 throws = isinstance(answer, AstrometryError)
                 effect = task.steps.throw(answer) if throws else task.steps.send(answer)
                 if isinstance(effect, flow.Local):
-                    self._put_ready(Errand(task, "local", effect.make, 0))
+                    self._put_ready(Errand(task, lane_of(effect), effect.make, 0))
                     return
                 if not self._given_up:
                     break
@@ -207,7 +210,7 @@ class Agenda(Generic[Name, T]):
 def lane_of(effect: flow.Make | flow.Local) -> Lane:
     """Return where an effect is carried out."""
     if isinstance(effect, flow.Local):
-        return "local"
+        return "files" if effect.reads_file else "local"
     return "uploads" if effect.stage == "uploading" else "reads"
 
 

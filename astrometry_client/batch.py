@@ -1,7 +1,6 @@
 """Many images: none uploaded twice, none lost, each result under the name of its own file."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -109,21 +108,21 @@ class Batch:
     def _pace(self) -> flow.Polling:
         return pace_of(self.login.base_url, timeout_s=self.timeout_s)
 
-    @contextmanager
     def course(
         self, files: Iterable[str | Path], on_step: BatchProgress | None
-    ) -> Iterator[Course["Image", End | None, BatchResult]]:
-        """Give what is to be driven, with the images in hand until the end of the block."""
-        with self.ledger.holder() as holder:
-            way = self.way(holder)
-            yield Course(
-                flows=way.flows(files),
-                results=way.results,
-                server=self.login.base_url,
-                most=self.max_unfinished,
-                deadline_s=self.deadline_s,
-                on_step=on_step and (lambda image, step: on_step(image.paths[0], step)),
-            )
+    ) -> Course["Image", End | None, BatchResult]:
+        """Return what is to be driven, with the images in hand until its end."""
+        holder = self.ledger.holder()
+        way = self.way(holder)
+        return Course(
+            flows=way.flows(files),
+            results=way.results,
+            server=self.login.base_url,
+            most=self.max_unfinished,
+            deadline_s=self.deadline_s,
+            on_step=on_step and (lambda image, step: on_step(image.paths[0], step)),
+            scope=holder,
+        )
 
     def way(self, holder: Holder) -> "Way":
         """Return the way of the images through one run."""
@@ -191,7 +190,7 @@ class Way:
             upload = single(FileUpload(path, session=login, settings=settings))
             return upload, key_of(upload)
 
-        upload, key = yield flow.Local(opened)
+        upload, key = yield flow.Local(opened, reads_file=True)
         first = self._in_work.setdefault(key, image)
         if first is not image:
             first.paths.append(path)

@@ -1,7 +1,6 @@
 """The client: one call from an image to its solution."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -152,7 +151,7 @@ class Client(Ways):
         upload = URLUpload(url=url, session=self.session, settings=settings or self.settings)
         pace = pace_of(self.base_url, timeout_s=timeout_s)
         steps = flow.solve(upload.request(), server=self.base_url, name=upload.name, polling=pace)
-        return self._carry_out(nullcontext(steps), on_step)
+        return self._carry_out(steps, on_step)
 
     def solve_sources(
         self,
@@ -219,7 +218,7 @@ class Client(Ways):
             See `solve`.
         """
         upload = single(self._file(image, settings))
-        return self._carry_out(nullcontext(ended_job(upload, timeout_s=timeout_s)))
+        return self._carry_out(ended_job(upload, timeout_s=timeout_s))
 
     def upload_files_gen(
         self,
@@ -261,7 +260,7 @@ class Client(Ways):
             raise InputError(f"workers={workers!r} is not allowed: give 1 or more.")
         files = [(self._file(image, settings), image) for image in images]
         uploads = UploadsInTurn(uploads=files, server=self.base_url, workers=workers, timeout_s=timeout_s)
-        return self._carry_out_many(nullcontext(uploads.course()))
+        return self._carry_out_many(uploads.course())
 
     def solve_many(
         self,

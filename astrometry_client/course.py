@@ -1,6 +1,7 @@
 """Many flows, and what their drivers have in common: what is to be done next, and when to rest."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 import attrs
@@ -69,6 +70,8 @@ class Course(Generic[Name, T, R]):
         Seconds after which nothing more is begun, and all in work end with `SolveTimeout`.
     on_step
         Called with the name of a flow before each request and each wait.
+    scope
+        Entered as long as anything is in work.
     """
 
     flows: Iterable[tuple[Name, flow.Steps[T]]]
@@ -78,6 +81,7 @@ class Course(Generic[Name, T, R]):
     at_end: Callable[[], None] = _nothing
     deadline_s: float | None = None
     on_step: Callable[[Name, flow.Step], None] | None = None
+    scope: AbstractContextManager[object] = attrs.field(factory=nullcontext)
 
     def agenda(self, client_session: ClientSession) -> Agenda[Name, T]:
         """Return an empty agenda for it."""

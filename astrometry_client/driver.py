@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import closing
 from typing import Final, TypeVar
 
 from astrometry_client import flow
@@ -30,28 +31,29 @@ def drive(
     """
     session = client_session or get_local_session()
     started_s = session.retrying.clock()
-    try:
-        effect = next(steps)
-        while True:
-            if on_step and not isinstance(effect, flow.Local):
-                on_step(effect)
-            try:
-                if isinstance(effect, flow.Local):
-                    answer = effect.make()
-                elif isinstance(effect, flow.Make):
-                    answer = effect.request.make(session)
+    with closing(steps):
+        try:
+            effect = next(steps)
+            while True:
+                if on_step and not isinstance(effect, flow.Local):
+                    on_step(effect)
+                try:
+                    if isinstance(effect, flow.Local):
+                        answer = effect.make()
+                    elif isinstance(effect, flow.Make):
+                        answer = effect.request.make(session)
+                    else:
+                        seconds = pause_s(effect, session)
+                        if seconds:
+                            session.retrying.sleep(seconds)
+                        answer = session.retrying.clock() - started_s
+                except AstrometryError as error:
+                    effect = steps.throw(error)
                 else:
-                    seconds = pause_s(effect, session)
-                    if seconds:
-                        session.retrying.sleep(seconds)
-                    answer = session.retrying.clock() - started_s
-            except AstrometryError as error:
-                effect = steps.throw(error)
-            else:
-                effect = steps.send(answer)
-    except StopIteration as end:
-        value: T = end.value
-        return value
+                    effect = steps.send(answer)
+        except StopIteration as end:
+            value: T = end.value
+            return value
 
 
 def pause_s(wait: flow.Wait, client_session: ClientSession) -> float:

@@ -14,13 +14,14 @@ __all__ = ["ROOM", "Lanes"]
 ROOM: Final[Mapping[Lane, int]] = {
     "uploads": DEFAULTS.upload_threads,
     "reads": DEFAULTS.read_threads,
+    "files": 1,
     "local": 1,
 }
-"""Threads of each lane. The ledger is written by one after the other anyway."""
+"""Threads of each lane. The ledger is written by one after the other anyway, and a disk read best so."""
 
 
 class Lanes:
-    """A few threads for uploads, for reads, and for steps on this machine: none holds up the others.
+    """A few threads for uploads, for reads, for files, and for the ledger: none holds up the others.
 
     Parameters
     ----------
@@ -30,11 +31,7 @@ class Lanes:
 
     def __init__(self, client_session: ClientSession | None) -> None:
         self._session = client_session
-        self._interrupts: Mapping[Lane, Interrupt] = {
-            "uploads": Interrupt(),
-            "reads": Interrupt(),
-            "local": Interrupt(),
-        }
+        self._interrupts = {lane: Interrupt() for lane in ROOM}
         self._pools = {lane: ThreadPoolExecutor(room, lane) for lane, room in ROOM.items()}
         self._under_way: dict[Future[Any], Errand] = {}
 
@@ -67,6 +64,7 @@ class Lanes:
     def close(self) -> None:
         """Cut off reads, and let uploads on their way arrive; interrupted, cut off those too."""
         self._interrupts["reads"].end()
+        self._interrupts["files"].end()
         self._interrupts["uploads"].end_waits()
         try:
             self._shut_down()

@@ -3,7 +3,6 @@
 import itertools
 import logging
 from collections.abc import Collection
-from contextlib import closing
 from functools import partial
 from typing import Final, Self, cast
 
@@ -18,7 +17,7 @@ from astrometry_client.errors import (
     SolveTimeout,
 )
 from astrometry_client.ledger import Claim, Entry, Holder, Key, LeaseLostError, Ledger, State
-from astrometry_client.ledger.values import VERDICTS
+from astrometry_client.ledger.values import ENDED, VERDICTS
 from astrometry_client.login import Session
 from astrometry_client.models import Solution, UploadReceipt
 from astrometry_client.never_stored import NEVER_STORED
@@ -61,8 +60,9 @@ class End:
 def redo_states(*, force: bool, retry_failed: bool) -> Collection[State]:
     """Return the ends that are not good enough."""
     if force:
-        return {"solved", "failed"}
-    return {"failed"} if retry_failed else set()
+        return ENDED
+    failed: frozenset[State] = frozenset({"failed"})
+    return failed if retry_failed else ()
 
 
 def key_of(upload: Upload) -> Key:
@@ -141,8 +141,7 @@ class RecordedSolves:
                 return End.known(claim.entry, upload.name)
             looks = flow.ForeseenLooks(self.forecast)
             try:
-                with closing(looks):
-                    solution = yield from self._work(upload, claim, looks)
+                solution = yield from self._work(upload, claim, looks)
             except LeaseLostError as lost:
                 logger.info("%s: %s", upload.name, lost)
             except LedgerError:
@@ -162,9 +161,10 @@ class RecordedSolves:
                 return End(solution=solution)
 
     def solution(self, upload: Upload) -> flow.Steps[Solution]:
-        """Return the solution of an image, or raise the error it ended with; see `solve`."""
-        key = yield flow.Local(partial(key_of, upload))
-        end = yield from self.solve(upload, key, label=upload.label)
+        """Return the solution of an image, which is in hand until then, or raise its error; see `solve`."""
+        with self.holder:
+            key = yield flow.Local(partial(key_of, upload), reads_file=True)
+            end = yield from self.solve(upload, key, label=upload.label)
         return end.value()
 
     def claim(self, upload: Upload, key: Key, *, label: str) -> flow.Steps[Claim]:
@@ -184,7 +184,6 @@ class RecordedSolves:
     def _work(self, upload: Upload, claim: Claim, looks: flow.ForeseenLooks) -> flow.Steps[Solution]:
         """Upload unless the server has it, wait, and fetch the results."""
         entry = claim.entry
-        submission_id, job_id = entry.submission_id, entry.job_id
         try:
             pack = yield from self._pack_of(upload, claim)
         except OutcomeUnknown:
@@ -194,23 +193,28 @@ class RecordedSolves:
             if found is not None:
                 return found
             yield flow.Local(partial(self.holder.not_sent, entry))
-        looks.at_once = pack is None and entry.state == "sent"
-        if not looks.at_once:
+        if pack is None and entry.state == "sent":
+            looks.at_once = True
+            submission_id, job_id = entry.submission_id, entry.job_id
+        else:
             submission_id, job_id = yield from self._send(upload, claim)
         looks.submission_id = submission_id
-        where = {"server": self.login.base_url, "name": upload.name}
         if submission_id is not None:
-            follower = flow.follow(
-                submission_id, **where, polling=self.polling, looks=looks, top_down=upload.top_down
-            )
+            follower = partial(flow.follow, submission_id)
         elif job_id is not None:
             looks.at_once = True
-            follower = flow.follow_job(
-                job_id, **where, polling=self.polling, looks=looks, top_down=upload.top_down
-            )
+            follower = partial(flow.follow_job, job_id)
         else:
             raise LedgerError(f"The ledger has no id of {upload.name}: solve it with force.")
-        return (yield from follower)
+        return (
+            yield from follower(
+                server=self.login.base_url,
+                name=upload.name,
+                polling=self.polling,
+                looks=looks,
+                top_down=upload.top_down,
+            )
+        )
 
     def _pack_of(self, upload: Upload, claim: Claim) -> flow.Steps[flow.Pack | None]:
         """Return the pack an image is in, was in, or is sent in now; `None` if it goes alone."""

@@ -37,17 +37,18 @@ def drive_many(
     session = client_session or get_local_session()
     agenda = course.agenda(session)
     lanes = Lanes(client_session)
-    try:
-        for act in course.acts(agenda, lanes, session.retrying.clock):
-            if isinstance(act, Errand):
-                lanes.start(act)
-            elif isinstance(act, Rest):
-                _rest(act, agenda, lanes, session)
-            else:
-                yield act.value
-    finally:
-        lanes.close()
-        agenda.close()
+    with course.scope:
+        try:
+            for act in course.acts(agenda, lanes, session.retrying.clock):
+                if isinstance(act, Errand):
+                    lanes.start(act)
+                elif isinstance(act, Rest):
+                    _rest(act, agenda, lanes, session)
+                else:
+                    yield act.value
+        finally:
+            lanes.close()
+            agenda.close()
 
 
 def _rest(rest: Rest, agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:

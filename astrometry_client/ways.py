@@ -1,7 +1,6 @@
 """How a client carries out what takes long: the places where another driver takes over."""
 
 from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from astrometry_client import flow
@@ -32,35 +31,32 @@ class Ways(Lookups):
             return Ledger.in_memory()
         return ledger or self.ledger
 
-    @contextmanager
     def _solving(
         self, upload: FileUpload | SourcesUpload, redo: Collection[State], timeout_s: float | None
-    ) -> Iterator[flow.Steps[Solution]]:
-        """Give the way of an image, which is in hand until the end of the block."""
+    ) -> flow.Steps[Solution]:
+        """Return the way of an image."""
         ledger = self._recording()
-        with ledger.holder() as holder:
-            pace = pace_of(self.base_url, timeout_s=timeout_s)
-            foreseen = self._foreseen(ledger, pace)
-            solves = RecordedSolves(
-                login=self.session, holder=holder, polling=pace, forecast=foreseen, redo=redo
-            )
-            yield solves.solution(upload)
+        pace = pace_of(self.base_url, timeout_s=timeout_s)
+        solves = RecordedSolves(
+            login=self.session,
+            holder=ledger.holder(),
+            polling=pace,
+            forecast=self._foreseen(ledger, pace),
+            redo=redo,
+        )
+        return solves.solution(upload)
 
     def _foreseen(self, ledger: Ledger, pace: flow.Polling) -> flow.Forecast:
         return forecast_of(self.session, ledger, pace)
 
-    @contextmanager
-    def _calibrating(self, upload: FileUpload, timeout_s: float | None) -> Iterator[flow.Steps["Header"]]:
-        with self._solving(upload, (), timeout_s) as steps:
-            yield _header(steps)
+    def _calibrating(self, upload: FileUpload, timeout_s: float | None) -> flow.Steps["Header"]:
+        return _header(self._solving(upload, (), timeout_s))
 
-    def _carry_out(self, opened: AbstractContextManager[flow.Steps[T]], on_step: Progress | None = None) -> T:
-        with opened as steps:
-            return drive(steps, self.session.client_session, on_step=on_step)
+    def _carry_out(self, steps: flow.Steps[T], on_step: Progress | None = None) -> T:
+        return drive(steps, self.session.client_session, on_step=on_step)
 
-    def _carry_out_many(self, opened: AbstractContextManager[Course[Any, Any, T]]) -> Iterator[T]:
-        with opened as course:
-            yield from drive_many(course, self.session.client_session)
+    def _carry_out_many(self, course: Course[Any, Any, T]) -> Iterator[T]:
+        return drive_many(course, self.session.client_session)
 
 
 def _header(steps: flow.Steps[Solution]) -> flow.Steps["Header"]:

@@ -3,7 +3,6 @@
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import nullcontext
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -118,9 +117,8 @@ class AsyncDrivers:
             operations = Operations(None)
             take_time_of(operations, session)
             try:
-                return await operations.carry_out(
-                    lambda operation: aio_driver.drive(steps, operation, session, **options)
-                )
+                with operations.new() as operation:
+                    return await aio_driver.drive(steps, operation, session, **options)
             finally:
                 await operations.close()
 
@@ -131,7 +129,7 @@ class AsyncDrivers:
         """Carry out many flows."""
         operations = Operations(None)
         take_time_of(operations, session)
-        stream = partial(aio_driver.drive_many, nullcontext(course), operations=operations, session=session)
+        stream = partial(aio_driver.drive_many, lambda: course, operations=operations, session=session)
         with asyncio.Runner() as runner:
             try:
                 yield from each(operations.stream(stream), runner)

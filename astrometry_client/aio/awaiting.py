@@ -2,16 +2,16 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from contextlib import aclosing
 from functools import partial, wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 import attrs
 
 from astrometry_client import flow
 from astrometry_client.agenda import Lane
 from astrometry_client.aio.driver import drive, drive_many, pieces
-from astrometry_client.aio.operations import Operation, Operations
+from astrometry_client.aio.operations import Operations
 from astrometry_client.client import Client
 from astrometry_client.course import Course
 from astrometry_client.driver import Progress
@@ -26,10 +26,10 @@ U = TypeVar("U")
 
 
 @attrs.frozen
-class Planned:
+class Planned(Generic[T]):
     """What a `Plans` gives back in place of carrying it out."""
 
-    opened: AbstractContextManager[Any]
+    work: T
     on_step: Progress | None = None
 
 
@@ -47,11 +47,11 @@ class Plans(Client):
             self._kept = ledger, super()._foreseen(ledger, pace)
         return self._kept[1]
 
-    def _carry_out(self, opened: AbstractContextManager[flow.Steps[T]], on_step: Progress | None = None) -> T:
-        return cast(T, Planned(opened, on_step))
+    def _carry_out(self, steps: flow.Steps[T], on_step: Progress | None = None) -> T:
+        return cast(T, Planned(steps, on_step))
 
-    def _carry_out_many(self, opened: AbstractContextManager[Course[Any, Any, T]]) -> Iterator[T]:
-        return cast(Iterator[T], Planned(opened))
+    def _carry_out_many(self, course: Course[Any, Any, T]) -> Iterator[T]:
+        return cast(Iterator[T], Planned(course))
 
 
 class Asynchronous:
@@ -73,31 +73,24 @@ class Asynchronous:
         self._client_session = client_session
 
     async def _awaited(self, lane: Lane, work: Callable[[], Any]) -> Any:
-        async def carried_out(operation: Operation) -> Any:
+        with self._operations.new() as operation:
             found = await operation.run(lane, work)
-            if not isinstance(found, Planned):
-                return found
-            steps = await operation.run("local", found.opened.__enter__)
-            try:
-                return await drive(steps, operation, self._client_session, on_step=found.on_step)
-            finally:
-                await operation.run("local", found.opened.__exit__, None, None, None)
-
-        return await self._operations.carry_out(carried_out)
+            if isinstance(found, Planned):
+                return await drive(found.work, operation, self._client_session, on_step=found.on_step)
+            return found
 
     async def _driven(self, steps: flow.Steps[Any]) -> Any:
-        return await self._operations.carry_out(
-            lambda operation: drive(steps, operation, self._client_session)
-        )
+        with self._operations.new() as operation:
+            return await drive(steps, operation, self._client_session)
 
     def _streamed(self, plan: Callable[[], Any]) -> AsyncGenerator[Any, None]:
-        @contextmanager
-        def opened() -> Iterator[Course[Any, Any, Any]]:
-            with plan().opened as course:
-                yield course
-
         return self._operations.stream(
-            partial(drive_many, opened(), operations=self._operations, session=self._client_session)
+            partial(
+                drive_many,
+                lambda: plan().work,
+                operations=self._operations,
+                session=self._client_session,
+            )
         )
 
     def _in_pieces(self, each: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:

@@ -1,8 +1,8 @@
 """The drivers that carry out flows in an event loop: requests in threads, waits as timers."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -14,6 +14,7 @@ from astrometry_client.driver import Progress, pause_s
 from astrometry_client.errors import AstrometryError
 from astrometry_client.lanes import ROOM
 from astrometry_client.session import ClientSession
+from astrometry_client.session.interrupting import Interrupted
 
 __all__ = ["drive", "drive_many", "pieces"]
 
@@ -23,38 +24,59 @@ _END: Final = object()
 
 
 async def drive(
-    steps: flow.Steps[T], operation: Operation, session: ClientSession, *, on_step: Progress | None = None
+    steps: flow.Steps[T],
+    operation: Operation,
+    session: ClientSession,
+    *,
+    on_step: Progress | None = None,
+    asked: flow.Effect | None = None,
 ) -> T:
     """Carry out the effects of a flow, as the sync driver does, and return what it ends with.
 
-    Once the operation is given up, the flow meets `Interrupted` wherever it asks or waits.
+    Once the operation is given up, the flow meets `Interrupted` wherever it asks or waits. Who is cancelled
+    leaves at once: the last steps of the flow on this machine are taken by another task.
+
+    Parameters
+    ----------
+    asked
+        What the flow has asked for before.
     """
-    clock = session.retrying.clock
-    started_s = clock()
+    started_s = session.retrying.clock()
     try:
-        effect = next(steps)
+        effect = asked or next(steps)
+        going_on = operation.going_on()
         while True:
             if on_step and not isinstance(effect, flow.Local):
                 on_step(effect)
-            answer: Any
             try:
-                if isinstance(effect, flow.Wait):
-                    await operation.pause(pause_s(effect, session))
-                    answer = clock() - started_s
-                else:
-                    make = effect.make if isinstance(effect, flow.Local) else effect.request.make
-                    answer = await operation.run(lane_of(effect), make, session)
+                answer = await (going_on or _answer(effect, operation, session))
             except AstrometryError as error:
                 effect = steps.throw(error)
             else:
-                effect = steps.send(answer)
+                passed_s = session.retrying.clock() - started_s
+                effect = steps.send(passed_s if isinstance(effect, flow.Wait) else answer)
+            going_on = None
     except StopIteration as end:
         value: T = end.value
         return value
+    except asyncio.CancelledError:
+        operation.give_up()
+        operation.keep(drive(steps, operation, session, asked=effect))
+        raise
+    except BaseException:
+        steps.close()
+        raise
+
+
+def _answer(effect: flow.Effect, operation: Operation, session: ClientSession) -> Awaitable[Any]:
+    if isinstance(effect, flow.Wait):
+        return operation.pause(pause_s(effect, session))
+    make = effect.make if isinstance(effect, flow.Local) else effect.request.make
+    return operation.run(lane_of(effect), make, session)
 
 
 async def drive_many(
-    opened: AbstractContextManager[Course[Any, Any, T]],
+    plan: Callable[[], Course[Any, Any, T]],
     operation: Operation,
     *,
     operations: Operations,
@@ -63,32 +85,30 @@ async def drive_many(
     """Carry out many flows, and yield what they come to, as they end.
 
     Nothing is begun while the caller keeps a result. Who stops listening breaks off what is on its way.
+
+    Parameters
+    ----------
+    plan
+        Returns the flows; it may take a moment.
     """
-    clock = session.retrying.clock
-    hands = _Hands(operation, session)
-    agenda: Agenda[Any, Any] | None = None
-    entering = operation.start("local", opened.__enter__)
-
-    async def last_steps() -> None:
-        if agenda is not None:
-            await hands.wind_up(agenda)
-        if not (entering.future.cancelled() or entering.future.exception()):
-            await operation.run("local", opened.__exit__, None, None, None)
-
+    ending = AsyncExitStack()
     try:
-        course = await operation.answer(entering)
+        course = await operation.run("local", plan)
+        ending.enter_context(course.scope)
         agenda = course.agenda(session)
-        for act in course.acts(agenda, hands, clock):
+        hands = _Hands(agenda, operation, session)
+        ending.push_async_callback(hands.wind_up)
+        for act in course.acts(agenda, hands, session.retrying.clock):
             if isinstance(act, Errand):
                 hands.start(act)
             elif isinstance(act, Rest):
-                await hands.rest(act.seconds, agenda)
+                await hands.rest(act.seconds)
             else:
                 yield act.value
             operation.check()
         operation.complete = True
     finally:
-        await operations.end_stream(operation, last_steps)
+        await operations.end_stream(operation, ending.aclose)
 
 
 async def pieces(
@@ -106,9 +126,11 @@ async def pieces(
 class _Hands:
     """Carries out the errands of a course in threads."""
 
-    def __init__(self, operation: Operation, session: ClientSession) -> None:
+    def __init__(self, agenda: Agenda[Any, Any], operation: Operation, session: ClientSession) -> None:
+        self._agenda = agenda
         self._operation = operation
         self._session = session
+        self._now_s = session.retrying.clock
         self._under_way: dict[asyncio.Task[Any], Errand] = {}
 
     @property
@@ -121,28 +143,33 @@ class _Hands:
         return any(task.done() for task in self._under_way)
 
     def start(self, errand: Errand) -> None:
-        working = self._operation.start(errand.lane, errand.carry_out, self._session)
-        self._under_way[asyncio.create_task(working.ended())] = errand
+        self._under_way[asyncio.create_task(self._answer(errand))] = errand
 
-    async def rest(self, seconds: float | None, agenda: Agenda[Any, Any]) -> None:
+    async def _answer(self, errand: Errand) -> Any:
+        try:
+            return await self._operation.run(errand.lane, errand.carry_out, self._session)
+        except Interrupted as given_up:
+            return given_up
+
+    async def rest(self, seconds: float | None) -> None:
         """Wait until something was answered, or something else can be started."""
         if self._under_way:
             done, _ = await asyncio.wait(
                 self._under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
             )
             for task in done:
-                agenda.answered(self._under_way.pop(task), task.result(), self._session.retrying.clock())
+                self._agenda.answered(self._under_way.pop(task), task.result(), self._now_s())
         elif seconds is not None:
             await self._operation.pause(seconds)
 
-    async def wind_up(self, agenda: Agenda[Any, Any]) -> None:
+    async def wind_up(self) -> None:
         """End all flows where they stand, and let them take their last steps on this machine."""
-        clock = self._session.retrying.clock
-        agenda.give_up(clock())
+        self._agenda.give_up(self._now_s())
         while True:
-            for errand in agenda.startable({**dict.fromkeys(ROOM, 0), "local": self.free["local"]}, clock()):
+            free = {**dict.fromkeys(ROOM, 0), "local": self.free["local"]}
+            for errand in self._agenda.startable(free, self._now_s()):
                 self.start(errand)
             if not self._under_way:
                 break
-            await self.rest(None, agenda)
-        agenda.close()
+            await self.rest(None)
+        self._agenda.close()

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import attrs
 
@@ -18,7 +18,7 @@ from astrometry_client.errors import AstrometryError, InputError
 from astrometry_client.lanes import ROOM
 from astrometry_client.session.interrupting import Interrupt, Interrupted, check_interrupt, interruptible
 
-__all__ = ["Operation", "Operations", "Working"]
+__all__ = ["Operation", "Operations"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ _GIVEN_UP: Final = "It was given up, or the client was closed: the next call goe
 
 
 @attrs.frozen(eq=False)
-class Working(Generic[T]):
+class _Working:
     """Something in a thread."""
 
     lane: Lane
-    future: "Future[T]"
+    future: "Future[Any]"
     interrupt: Interrupt
 
     def give_up(self) -> None:
@@ -42,8 +42,8 @@ class Working(Generic[T]):
             self.interrupt.end()
             self.future.cancel()
 
-    async def ended(self) -> T | AstrometryError:
-        """Return what came of it, a value or an error of ours, when it has ended."""
+    async def ended(self) -> None:
+        """Wait until it has ended."""
         loop = asyncio.get_running_loop()
         arrived = loop.create_future()
 
@@ -52,132 +52,136 @@ class Working(Generic[T]):
                 loop.call_soon_threadsafe(_set, arrived)
 
         self.future.add_done_callback(tell)
-        try:
-            await arrived
-        except asyncio.CancelledError:
-            self.give_up()
-            raise
-        if self.future.cancelled():
-            return Interrupted(_GIVEN_UP)
-        error = self.future.exception()
-        return error if isinstance(error, AstrometryError) else self.future.result()
+        await arrived
 
 
 class Operation:
-    """Something in work for a caller.
+    """Something in work for a caller, for as long as it is used as a context manager.
 
-    Parameters
-    ----------
-    pools
-        The threads.
-    on_wait
-        Called in the event loop with the seconds a request waits for a free slot.
-    sleep
-        Replaces the timers of the event loop in tests.
+    There are thousands of them at once, so that each costs no more than a timer while it waits.
     """
 
-    def __init__(
-        self,
-        pools: dict[Lane, ThreadPoolExecutor],
-        on_wait: OnWait | None,
-        sleep: Callable[[float], Awaitable[None]] | None,
-    ) -> None:
+    __slots__ = ("_operations", "_timer", "_waiting", "_working", "complete", "given_up", "piece_kept")
+
+    def __init__(self, operations: "Operations") -> None:
         self.given_up = False
         self.piece_kept = False
         """Whether the caller of a stream has a piece in hand, and nobody waits for the next."""
         self.complete = False
         """Whether a stream has given all it had."""
-        self._pools = pools
-        self._on_wait = on_wait
-        self._sleep = sleep
-        self._working: dict[Future[Any], Working[Any]] = {}
+        self._operations = operations
+        self._working: list[_Working] = []
         self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    def start(self, lane: Lane, work: Callable[..., T], *arguments: Any) -> Working[T]:
-        """Have something done in a thread."""
-        interrupt = Interrupt(self._telling())
-        if self.given_up and lane != "local":
-            interrupt.end()
-        future = self._pools[lane].submit(_carry_out, interrupt, work, arguments)
-        working = self._working[future] = Working(lane, future, interrupt)
-        # Nothing that leads back to the future: it would live on until garbage is collected.
-        future.add_done_callback(self._working.pop)
-        return working
+    def __enter__(self) -> Self:
+        self._operations.in_work.add(self)
+        return self
 
-    def _telling(self) -> Callable[[float], None] | None:
-        """Return what tells of a wait from another thread."""
-        loop, on_wait = asyncio.get_running_loop(), self._on_wait
-        if on_wait is None:
-            return None
+    def __exit__(self, *_: object) -> None:
+        self.give_up()
+        if self._working:
+            self.keep(self.settle())
+        self._operations.ended(self)
 
-        def tell(seconds: float) -> None:
-            loop.call_soon_threadsafe(on_wait, seconds)
-
-        return tell
+    def keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Have work done whoever is cancelled; the client waits for it before it closes."""
+        return self._operations.keep(self, work)
 
     async def run(self, lane: Lane, work: Callable[..., T], *arguments: Any) -> T:
-        """Have something done in a thread, and return what came of it, or raise its error."""
-        return await self.answer(self.start(lane, work, *arguments))
+        """Have something done in a thread, and return what came of it, or raise its error.
 
-    async def answer(self, working: Working[T]) -> T:
-        """Return what comes of something in a thread, or raise its error."""
-        answer = await working.ended()
-        if isinstance(answer, AstrometryError):
-            raise answer
-        return answer
+        Raises
+        ------
+        Interrupted
+            It was given up; a step on this machine is taken all the same.
+        """
+        # Who stands in line costs less than what lies before a thread.
+        async with self._operations.rooms[lane]:
+            if lane != "local":
+                self.check()
+            interrupt = Interrupt(self._operations.telling())
+            future = self._operations.pools[lane].submit(_carry_out, interrupt, work, arguments)
+            self._working.append(_Working(lane, future, interrupt))
+            found: T = await self.result(self._working[-1])
+            return found
+
+    async def result(self, working: _Working) -> Any:
+        """Return what came of something in a thread, or raise its error."""
+        try:
+            await working.ended()
+        except asyncio.CancelledError:
+            working.give_up()
+            raise
+        self._working.remove(working)
+        if working.future.cancelled():
+            raise Interrupted(_GIVEN_UP)
+        return working.future.result()
+
+    def going_on(self) -> Coroutine[Any, Any, Any] | None:
+        """Return what is still in a thread, to be awaited; `None` if nothing is."""
+        return self.result(self._working[0]) if self._working else None
 
     def check(self) -> None:
         """Raise `Interrupted` if it was given up."""
         if self.given_up:
             raise Interrupted(_GIVEN_UP)
 
-    async def pause(self, seconds: float) -> None:
-        """Wait.
+    def pause(self, seconds: float) -> Awaitable[None]:
+        """Return what is to be awaited for so long; it raises `Interrupted` once it is given up."""
+        if self._operations.sleep is not None and seconds > 0:
+            return self._slept(self._operations.sleep(seconds))
+        loop = asyncio.get_running_loop()
+        self._waiting = loop.create_future()
+        if self.given_up:
+            _set_given_up(self._waiting)
+        elif seconds > 0:
+            self._timer = loop.call_later(seconds, _set, self._waiting)
+        else:
+            self._waiting.set_result(None)
+        return self._waiting
 
-        Raises
-        ------
-        Interrupted
-            It was given up.
-        """
-        if self._sleep is not None and seconds > 0:
-            await self._sleep(seconds)
-        elif seconds > 0 and not self.given_up:
-            loop = asyncio.get_running_loop()
-            waiting = self._waiting = loop.create_future()
-            timer = loop.call_later(seconds, _set, waiting)
-            try:
-                await waiting
-            finally:
-                timer.cancel()
-                self._waiting = None
+    async def _slept(self, sleep: Awaitable[None]) -> None:
+        await sleep
         self.check()
 
     def give_up(self) -> None:
         """Let nothing wait or leave any more, and break off what is on its way."""
         self.given_up = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._waiting is not None:
-            _set(self._waiting)
-        for working in tuple(self._working.values()):
+            _set_given_up(self._waiting)
+        for working in self._working:
             working.give_up()
 
     async def settle(self) -> None:
         """Wait until no thread works on it."""
-        while self._working:
-            ends = (working.ended() for working in tuple(self._working.values()))
-            await asyncio.gather(*ends, return_exceptions=True)
+        for working in tuple(self._working):
+            await working.ended()
 
 
 class Operations:
-    """All that is in work, and the threads for it: as many as `ROOM` says."""
+    """All that is in work, and the threads for it: as many as `ROOM` says.
+
+    Parameters
+    ----------
+    on_wait
+        Called in the event loop with the seconds a request waits for a free slot.
+    """
 
     def __init__(self, on_wait: OnWait | None) -> None:
         self.closed = False
         self.sleep: Callable[[float], Awaitable[None]] | None = None
+        """Replaces the timers of the event loop in tests."""
+        self.in_work: set[Operation] = set()
+        """What its callers wait for."""
+        self.pools = {lane: ThreadPoolExecutor(room, f"async-{lane}") for lane, room in ROOM.items()}
+        self.rooms = {lane: asyncio.Semaphore(room) for lane, room in ROOM.items()}
         self._on_wait = on_wait
-        self._pools = {lane: ThreadPoolExecutor(room, f"async-{lane}") for lane, room in ROOM.items()}
         self._tasks: dict[asyncio.Task[Any], Operation] = {}
         self._streams: dict[Operation, AsyncGenerator[Any, None]] = {}
-        self._stream_closed = asyncio.Event()
+        self._something_ended = asyncio.Event()
 
     def new(self) -> Operation:
         """Return an operation that begins.
@@ -189,17 +193,23 @@ class Operations:
         """
         if self.closed:
             raise InputError("The client is closed: make a new one.")
-        return Operation(self._pools, self._on_wait, self.sleep)
+        return Operation(self)
 
-    async def carry_out(self, work: Callable[[Operation], Coroutine[Any, Any, T]]) -> T:
-        """Return what comes of an operation; who is cancelled leaves at once and gives it up."""
-        operation = self.new()
-        task = self.keep(operation, work(operation))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            operation.give_up()
-            raise
+    def ended(self, operation: Operation) -> None:
+        """Take note that the caller of an operation has left."""
+        self.in_work.discard(operation)
+        self._something_ended.set()
+
+    def telling(self) -> Callable[[float], None] | None:
+        """Return what tells of a wait from another thread."""
+        loop, on_wait = asyncio.get_running_loop(), self._on_wait
+        if on_wait is None:
+            return None
+
+        def tell(seconds: float) -> None:
+            loop.call_soon_threadsafe(on_wait, seconds)
+
+        return tell
 
     async def stream(self, pieces: Callable[[Operation], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
         """Yield what comes of an operation piece by piece; `end_stream` must be called at its end."""
@@ -231,11 +241,12 @@ class Operations:
         """Have work on an operation done whoever is cancelled; `close` waits for it."""
         task = asyncio.create_task(work)
         self._tasks[task] = operation
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._task_ended)
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
         del self._tasks[task]
+        self._something_ended.set()
         # Asked for here, since nobody else may be left to ask.
         error = None if task.cancelled() else task.exception()
         if error is not None and not isinstance(error, AstrometryError):
@@ -244,20 +255,20 @@ class Operations:
     async def close(self) -> None:
         """Give up all that is in work, and end the threads."""
         self.closed = True
-        for operation in (*self._tasks.values(), *self._streams):
+        for operation in (*self.in_work, *self._tasks.values(), *self._streams):
             operation.give_up()
         for operation in tuple(self._streams):
             # Where somebody waits for the next piece, it ends by itself.
             if operation.piece_kept:
                 self._close_stream(operation)
-        while self._tasks or self._streams:
-            self._stream_closed.clear()
-            await (asyncio.wait(self._tasks) if self._tasks else self._stream_closed.wait())
-        for pool in self._pools.values():
+        while self.in_work or self._tasks or self._streams:
+            self._something_ended.clear()
+            await self._something_ended.wait()
+        for pool in self.pools.values():
             pool.shutdown()
 
     def _close_stream(self, operation: Operation) -> asyncio.Task[None]:
-        self._stream_closed.set()
+        self._something_ended.set()
         return self.keep(operation, self._streams.pop(operation).aclose())
 
     async def _unless_cancelled(self, task: asyncio.Task[Any]) -> None:
@@ -267,9 +278,14 @@ class Operations:
             await asyncio.shield(task)
 
 
-def _set(arrived: asyncio.Future[None]) -> None:
-    if not arrived.done():
-        arrived.set_result(None)
+def _set(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def _set_given_up(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_exception(Interrupted(_GIVEN_UP))
 
 
 def _carry_out(interrupt: Interrupt, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:

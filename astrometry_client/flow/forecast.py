@@ -3,7 +3,7 @@
 import bisect
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Literal
 
 import attrs
@@ -43,7 +43,7 @@ _HEAD_PATIENCE: Final = 2
 _MOST_OVERTAKINGS: Final = 2
 """A vanished job comes again behind others; more often than this, images are not taken up in their order."""
 
-_AT_ONCE_S: Final = 1e-3
+AT_ONCE_S: Final = 1e-3
 """What is due so soon is not waited for."""
 
 _QUICK_LOOK_S: Final = 0.05
@@ -212,12 +212,6 @@ class Forecast:
             bisect.insort(self._ends_s, self._clock() if ended_s is None else ended_s)
             self._changed()
             self._measure_room()
-
-    def waits(self, *watches: Watch) -> Iterator[float]:
-        """Yield the seconds to wait, until a look that serves these images is due."""
-        while (wait_s := self.wait_s(*watches)) > _AT_ONCE_S:
-            yield wait_s
-        yield 0.0
 
     def wait_s(self, *watches: Watch) -> float:
         """Return the seconds after which a look that serves these images may be due; ask again then."""

@@ -1,6 +1,6 @@
 """Looking at something unfinished again and again, through all trouble, until it has ended or time is up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, Protocol, TypeVar
 
 from astrometry_client.errors import (
@@ -12,11 +12,12 @@ from astrometry_client.errors import (
     SolveTimeout,
     StaleSession,
 )
-from astrometry_client.flow.forecast import Forecast, Seen, Watch
-from astrometry_client.flow.steps import Make, Polling, Stage, Steps, Wait
+from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen, Watch
+from astrometry_client.flow.steps import Make, Polling, Stage, Steps, Wait, add_ids
 from astrometry_client.request import Request
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _FINAL: Final = (LoginFailedException, StaleSession)
 """What the next try would be refused too."""
@@ -29,8 +30,8 @@ class Looks(Protocol):
     def stage(self) -> Stage:
         """How far it seems to have come."""
 
-    def waits(self) -> Iterator[float]:
-        """Yield the seconds to wait before the next look; at least once."""
+    def next_wait(self) -> tuple[float, bool]:
+        """Return the seconds to wait, and whether to look then; otherwise ask again."""
 
     def saw(self, seen: Seen) -> None:
         """Take note of what the look told."""
@@ -46,9 +47,9 @@ class PacedLooks:
         self.stage: Stage = "queued"
         self._waits_s = polling.waits_s(at_once=at_once)
 
-    def waits(self) -> Iterator[float]:
-        """Yield the next wait."""
-        yield next(self._waits_s)
+    def next_wait(self) -> tuple[float, bool]:
+        """Return the next wait, after which to look."""
+        return next(self._waits_s), True
 
     def saw(self, seen: Seen) -> None:
         """Take note of how far it has come."""
@@ -85,15 +86,14 @@ class ForeseenLooks:
         """How long the solve took, about; `None` if its end was not seen."""
         return None if self._watch is None else self._watch.solve_s
 
-    def waits(self) -> Iterator[float]:
-        """Yield wait after wait until the look is due."""
-        watch = self._watched
-        if self.at_once:
-            self.at_once = False
-            yield 0.0
-        else:
-            yield from self._forecast.waits(watch)
+    def next_wait(self) -> tuple[float, bool]:
+        """Return how long to wait until the look is due, as it seems."""
+        wait_s = 0.0 if self.at_once else self._forecast.wait_s(self._watched)
+        if wait_s > AT_ONCE_S:
+            return wait_s, False
+        self.at_once = False
         self._asked_s = self._forecast.now_s()
+        return 0.0, True
 
     def saw(self, seen: Seen) -> None:
         """Tell the forecast."""
@@ -118,41 +118,68 @@ def looks_at(forecast: Forecast | None, polling: Polling, *, at_once: bool) -> L
     return ForeseenLooks(forecast, at_once=at_once) if forecast else PacedLooks(polling, at_once=at_once)
 
 
-def looking(
-    look: Callable[[], Steps[T | None]],
-    *,
-    looks: Looks,
-    polling: Polling,
-    late: Callable[[float], SolveTimeout],
-) -> Steps[T]:
+class Unfinished(Protocol[T_co]):
+    """What is looked at until it has ended."""
+
+    @property
+    def submission_id(self) -> int | None:
+        """Its submission, if that is known."""
+
+    @property
+    def job_id(self) -> int | None:
+        """Its job, if that is known."""
+
+    @property
+    def looks(self) -> Looks:
+        """When to look."""
+
+    def look(self) -> Steps[T_co | None]:
+        """Look, and return what it came to if it has ended."""
+
+
+def looking(unfinished: Unfinished[T], polling: Polling) -> Steps[T]:
     """Look until a look returns something, and return that.
 
-    Parameters
-    ----------
-    late
-        Makes the error for a wait of so many seconds that was too long. If the last look met an error, that
-        one is raised.
+    Raises
+    ------
+    SolveTimeout
+        It took too long. If the last look met an error, that one is raised.
     """
-    troubles_s = polling.waits_s()
+    looks = unfinished.looks
+    troubles_s: Iterator[float] | None = None
     trouble: AstrometryError | None = None
     waited_s = 0.0
-    while True:
-        for wait_s in [next(troubles_s)] if trouble else looks.waits():
-            waited_s = yield Wait(max(0.0, min(wait_s, polling.timeout_s - waited_s)), looks.stage)
+    try:
+        while True:
+            due = False
+            while not due and waited_s < polling.timeout_s:
+                wait_s, due = looks.next_wait() if troubles_s is None else (next(troubles_s), True)
+                waited_s = yield Wait(max(0.0, min(wait_s, polling.timeout_s - waited_s)), looks.stage)
+            try:
+                found = yield from unfinished.look()
+            except AstrometryError as error:
+                if not is_no_news(error):
+                    raise
+                trouble, troubles_s = error, troubles_s or polling.waits_s()
+            else:
+                if found is not None:
+                    return found
+                trouble = troubles_s = None
             if waited_s >= polling.timeout_s:
-                break
-        try:
-            found = yield from look()
-        except AstrometryError as error:
-            if not is_no_news(error):
-                raise
-            trouble = error
-        else:
-            if found is not None:
-                return found
-            trouble, troubles_s = None, polling.waits_s()
-        if waited_s >= polling.timeout_s:
-            raise trouble or late(waited_s)
+                raise trouble or _late(unfinished, waited_s)
+    except AstrometryError as error:
+        add_ids(error, unfinished.submission_id, unfinished.job_id)
+        raise
+    finally:
+        looks.close()
+
+
+def _late(unfinished: Unfinished[Any], waited_s: float) -> SolveTimeout:
+    of_submission = unfinished.submission_id is not None
+    what = f"Submission {unfinished.submission_id}" if of_submission else f"Job {unfinished.job_id}"
+    return SolveTimeout(
+        f"{what} is not finished after {waited_s:.0f} s: look again later.", waited_s=waited_s
+    )
 
 
 def patiently(request: Request[T], stage: Stage, *, polling: Polling, ready: bool = True) -> Steps[T]:

@@ -3,17 +3,17 @@
 Each job is matched with its file by the name that the server kept, or by its place where that never failed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import attrs
 
 from astrometry_client import api
-from astrometry_client.errors import AstrometryError, NotFound, SolveTimeout
-from astrometry_client.flow.forecast import Forecast, Seen, Watch
+from astrometry_client.errors import AstrometryError, NotFound
+from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen, Watch
 from astrometry_client.flow.looking import looking
-from astrometry_client.flow.steps import Make, Polling, Stage, Steps, ids_in_errors
+from astrometry_client.flow.steps import Make, Polling, Stage, Steps
 from astrometry_client.models import JobInfo, SubmissionStatus
 
 SlotState = Literal["queued", "solving", "success", "failure"]
@@ -264,25 +264,39 @@ class Pack:
             self._unseen_ends = 0
 
 
-class _PackLooks:
-    """Looks at a pack for one of its files."""
+@attrs.frozen(kw_only=True)
+class _File:
+    """A file of a pack: looked at when the pack is, for all of them."""
 
-    def __init__(self, pack: Pack, filename: str) -> None:
-        self._pack = pack
-        self._filename = filename
+    pack: Pack
+    filename: str
+    server: str
+    job_id: None = None
+
+    @property
+    def submission_id(self) -> int:
+        return self.pack.submission_id
+
+    @property
+    def looks(self) -> Self:
+        return self
 
     @property
     def stage(self) -> Stage:
-        return self._pack.stage(self._filename)
+        return self.pack.stage(self.filename)
 
-    def waits(self) -> Iterator[float]:
-        """Yield wait after wait, until a look is due or made by another."""
-        while self._pack.found(self._filename) is None:
-            wait_s = _BUSY_S if self._pack.is_looking else self._pack.wait_s()
-            if wait_s <= 1e-3:
-                break
-            yield wait_s
-        yield 0.0
+    def look(self) -> Steps[Found | None]:
+        """Look at the pack, unless another has or does."""
+        if self.pack.found(self.filename) is None and not self.pack.is_looking:
+            yield from self.pack.look(self.server)
+        return self.pack.found(self.filename)
+
+    def next_wait(self) -> tuple[float, bool]:
+        """Return how long to wait, until a look is due or made by another."""
+        wait_s = 0.0
+        if self.pack.found(self.filename) is None:
+            wait_s = _BUSY_S if self.pack.is_looking else self.pack.wait_s()
+        return (wait_s, False) if wait_s > AT_ONCE_S else (0.0, True)
 
     def saw(self, _seen: object) -> None:
         """Do nothing: the pack takes note itself."""
@@ -293,18 +307,4 @@ class _PackLooks:
 
 def wait_in_pack(pack: Pack, filename: str, *, server: str, polling: Polling) -> Steps[Found]:
     """Wait until it is known what became of a file of a pack; raises as `wait_for_jobs`."""
-
-    def look() -> Steps[Found | None]:
-        if pack.found(filename) is None and not pack.is_looking:
-            yield from pack.look(server)
-        return pack.found(filename)
-
-    def late(waited_s: float) -> SolveTimeout:
-        return SolveTimeout(
-            f"Submission {pack.submission_id} is not finished after {waited_s:.0f} s: look again later.",
-            submission_id=pack.submission_id,
-            waited_s=waited_s,
-        )
-
-    with ids_in_errors(pack.submission_id):
-        return (yield from looking(look, looks=_PackLooks(pack, filename), polling=polling, late=late))
+    return looking(_File(pack=pack, filename=filename, server=server), polling)

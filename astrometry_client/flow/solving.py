@@ -1,6 +1,6 @@
 """Solving: the whole way from an image to its solution."""
 
-from contextlib import closing
+from functools import partial
 
 from astrometry_client import api
 from astrometry_client.errors import StatusFailedException
@@ -44,16 +44,9 @@ def solve(
         The reply to the upload got lost each time.
     """
     sent = yield from send(upload, server=server, polling=polling, lookup=lookup)
-    with closing(looks_at(forecast, polling, at_once=isinstance(sent, int))) as looks:
-        if isinstance(sent, int):
-            follower = follow_job(
-                sent, server=server, name=name, polling=polling, looks=looks, top_down=top_down
-            )
-        else:
-            follower = follow(
-                sent.submission_id, server=server, name=name, polling=polling, looks=looks, top_down=top_down
-            )
-        return (yield from follower)
+    follower = partial(follow_job, sent) if isinstance(sent, int) else partial(follow, sent.submission_id)
+    looks = looks_at(forecast, polling, at_once=isinstance(sent, int))
+    return (yield from follower(server=server, name=name, polling=polling, looks=looks, top_down=top_down))
 
 
 def follow(

@@ -35,6 +35,8 @@ class Local:
     """Effect: take this step on this machine, such as one of the ledger, and send back what it returns."""
 
     step: Callable[[], Any]
+    reads_file: bool = False
+    """Whether it may take long, and nothing is half done if it is not taken."""
 
     def make(self, _client_session: object = None) -> Any:
         """Take the step, in the manner of a request."""
@@ -99,6 +101,11 @@ def ids_in_errors(submission_id: int | None, job_id: int | None = None) -> Itera
     try:
         yield
     except AstrometryError as error:
-        error.submission_id = error.submission_id or submission_id
-        error.job_id = error.job_id or job_id
+        add_ids(error, submission_id, job_id)
         raise
+
+
+def add_ids(error: AstrometryError, submission_id: int | None, job_id: int | None = None) -> None:
+    """Let an error carry what is needed to resume."""
+    error.submission_id = error.submission_id or submission_id
+    error.job_id = error.job_id or job_id

@@ -1,13 +1,13 @@
 """Waiting: until a submission or a job has ended."""
 
-from typing import Final, cast
+from typing import Final
 
 import attrs
 
 from astrometry_client import api
-from astrometry_client.errors import NotFound, SolveTimeout, SubmissionFailed
+from astrometry_client.errors import NotFound, SubmissionFailed
 from astrometry_client.flow.looking import Looks, PacedLooks, looking
-from astrometry_client.flow.steps import Make, Polling, Steps, ids_in_errors
+from astrometry_client.flow.steps import Make, Polling, Steps
 from astrometry_client.models import SubmissionStatus
 from astrometry_client.models.replies import JobState
 
@@ -23,17 +23,72 @@ class Ended:
     states: dict[int, JobState]
 
 
-@attrs.define
-class _Known:
-    """What the looks at a submission have told."""
+@attrs.define(kw_only=True)
+class _Jobs:
+    """The jobs of a submission, and what the looks at them have told."""
 
-    status: SubmissionStatus | None = None
-    states: dict[int, JobState] = attrs.field(factory=dict)
+    submission_id: int
+    server: str
+    looks: Looks
+    states: dict[int, JobState] = attrs.field(factory=dict, init=False)
+    complete: SubmissionStatus | None = attrs.field(default=None, init=False)
+    """The status that told that each image has its job."""
 
     @property
-    def complete(self) -> bool:
-        """Whether each image has its job, as far as is known."""
-        return bool(self.states) and self.status is not None and not self.status.queued
+    def job_id(self) -> int | None:
+        """The first job."""
+        return next(iter(self.states), None)
+
+    def look(self) -> Steps[Ended | None]:
+        """Look at the submission, and once that says no more, at its jobs."""
+        status = yield from self._look_at_jobs() if self.complete else self._look_at_submission()
+        states = {*self.states.values()}
+        if status is not None and (status.failed or (self.complete and states <= ENDED)):
+            self.looks.saw("ended")
+            return Ended(status=status, states=self.states)
+        waiting = not self.complete or states <= {"processing", "success", "failure"}
+        self.looks.saw("queued" if waiting else "solving")
+        return None
+
+    def _look_at_submission(self) -> Steps[SubmissionStatus]:
+        """Take down what the submission tells."""
+        status: SubmissionStatus = yield Make(
+            api.submission_status(self.server, self.submission_id), "queued"
+        )
+        # A job that the submission does not call solved may have failed, or be on its way.
+        self.states = {
+            job_id: "success" if job_id in status.solved_job_ids else self.states.get(job_id, "solving")
+            for job_id in status.job_ids
+        }
+        self.complete = status if self.states and not status.queued else None
+        return status
+
+    def _look_at_jobs(self) -> Steps[SubmissionStatus | None]:
+        """Take down the states of the jobs that have not ended."""
+        for job_id in [job_id for job_id, state in self.states.items() if state not in ENDED]:
+            try:
+                self.states[job_id] = yield Make(api.job_status(self.server, job_id), "solving")
+            except NotFound:
+                # A restart of the server's solver makes a job id vanish; the submission will name a new one.
+                self.complete = None
+                break
+        return self.complete
+
+
+@attrs.frozen(kw_only=True)
+class _Job:
+    """A job whose submission is not known."""
+
+    job_id: int
+    server: str
+    looks: Looks
+    submission_id: None = None
+
+    def look(self) -> Steps[JobState | None]:
+        """Look at the job."""
+        state: JobState = yield Make(api.job_status(self.server, self.job_id), "solving")
+        self.looks.saw("ended" if state in ENDED else "queued" if state == "processing" else "solving")
+        return state if state in ENDED else None
 
 
 def wait_for_jobs(
@@ -53,26 +108,8 @@ def wait_for_jobs(
     NoUsableReply, ServerRefused
         Nothing was heard of it at the end of that time, or the server does not know it.
     """
-    known = _Known()
     looks = looks or PacedLooks(polling, at_once=True)
-
-    def look() -> Steps[Ended | None]:
-        yield from _look_at_jobs(known, server) if known.complete else _look(known, submission_id, server)
-        status = known.status
-        if status is not None and (status.failed or (known.complete and {*known.states.values()} <= ENDED)):
-            looks.saw("ended")
-            return Ended(status=status, states=known.states)
-        waiting = not known.complete or {*known.states.values()} <= {"processing", "success", "failure"}
-        looks.saw("queued" if waiting else "solving")
-        return None
-
-    def late(waited_s: float) -> SolveTimeout:
-        return _too_late(
-            f"Submission {submission_id}", waited_s, submission_id, next(iter(known.states), None)
-        )
-
-    with ids_in_errors(submission_id):
-        return (yield from looking(look, looks=looks, polling=polling, late=late))
+    return looking(_Jobs(submission_id=submission_id, server=server, looks=looks), polling)
 
 
 def wait_for_job(
@@ -80,18 +117,7 @@ def wait_for_job(
 ) -> Steps[JobState]:
     """Wait until a job ended, and return how; raises as `wait_for_jobs`."""
     looks = looks or PacedLooks(polling, at_once=True)
-
-    def look() -> Steps[JobState | None]:
-        state: JobState = yield Make(api.job_status(server, job_id), "solving")
-        looks.saw("ended" if state in ENDED else "queued" if state == "processing" else "solving")
-        return state if state in ENDED else None
-
-    def late(waited_s: float) -> SolveTimeout:
-        return _too_late(f"Job {job_id}", waited_s, None, job_id)
-
-    with ids_in_errors(None, job_id):
-        ended = yield from looking(look, looks=looks, polling=polling, late=late)
-        return cast(JobState, ended)
+    return looking(_Job(job_id=job_id, server=server, looks=looks), polling)
 
 
 def rejection(status: SubmissionStatus) -> SubmissionFailed:
@@ -100,35 +126,4 @@ def rejection(status: SubmissionStatus) -> SubmissionFailed:
         f"Submission {status.submission_id} was rejected: {status.error_message or 'no reason given'}",
         server_message=status.error_message,
         submission_id=status.submission_id,
-    )
-
-
-def _look(known: _Known, submission_id: int, server: str) -> Steps[None]:
-    """Take down what the submission tells."""
-    status: SubmissionStatus = yield Make(api.submission_status(server, submission_id), "queued")
-    # A job that the submission does not call solved may have failed, or be on its way.
-    states: dict[int, JobState] = {
-        job_id: "success" if job_id in status.solved_job_ids else known.states.get(job_id, "solving")
-        for job_id in status.job_ids
-    }
-    known.status, known.states = status, states
-
-
-def _look_at_jobs(known: _Known, server: str) -> Steps[None]:
-    """Take down the states of the jobs that have not ended."""
-    for job_id in [job_id for job_id, state in known.states.items() if state not in ENDED]:
-        try:
-            known.states[job_id] = yield Make(api.job_status(server, job_id), "solving")
-        except NotFound:
-            # A restart of the server's solver makes a job id vanish; the submission will name a new one.
-            known.status = None
-            return
-
-
-def _too_late(what: str, waited_s: float, submission_id: int | None, job_id: int | None) -> SolveTimeout:
-    return SolveTimeout(
-        f"{what} is not finished after {waited_s:.0f} s: look again later.",
-        submission_id=submission_id,
-        job_id=job_id,
-        waited_s=waited_s,
     )

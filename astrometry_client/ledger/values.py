@@ -19,7 +19,7 @@ from astrometry_client.models import Calibration, Settings, Solution
 State = Literal["waiting", "sending", "sent", "solved", "failed"]
 """Nothing was sent; an upload left and its answer is not known; the server has it; how it ended."""
 
-ENDED: Final = frozenset({"solved", "failed"})
+ENDED: Final[frozenset[State]] = frozenset({"solved", "failed"})
 
 VERDICTS: Final = (SubmissionFailed, StatusFailedException, NotFound)
 """The ends that trying again would not change."""
