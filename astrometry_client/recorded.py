@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from functools import partial
 from typing import Final, Self, cast
 
@@ -153,8 +154,9 @@ class RecordedSolves:
                 yield flow.Local(partial(self.holder.release, claim.entry))
                 raise
             except GeneratorExit:
-                # Nobody is left to take the step for us.
-                self.holder.release(claim.entry)
+                # Nobody is left to take the step for us, or to be told; the holder lets go of all at its end.
+                with suppress(LedgerError):
+                    self.holder.release(claim.entry)
                 raise
             else:
                 yield flow.Local(partial(self.holder.solved, claim.entry, solution, solve_s=looks.solve_s))

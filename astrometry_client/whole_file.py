@@ -39,7 +39,8 @@ def writing_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
             error.filename = str(path)  # the name that the user knows
         raise
     finally:
-        part.unlink(missing_ok=True)
+        if part.exists():  # a disk that is read-only refuses to remove even what is not there
+            part.unlink()
 
 
 def write_whole(path: Path, content: bytes, *, private: bool = False) -> Path:

@@ -86,7 +86,7 @@ class BatchDisplay:
         now = [f"{waiting} to do"]
         now += [f"{under_way[stage]} {words}" for stage, words in _WORDS.items() if under_way[stage]]
         known = f" ({self.known} known already)" if self.known else ""
-        ends = [f"{self.solved} solved{known}", f"{self.failed} not"]
+        ends = [f"{self.solved} solved{known}", f"{self.failed} failed"]
         asked = self.ended - self.known
         if asked:
             per_minute = 60 * asked / max(self.seconds, 1e-3)
@@ -96,7 +96,7 @@ class BatchDisplay:
 
     def __rich__(self) -> Text:
         """Return the display."""
-        return Text("\n".join([*(f"  {line}" for line in self._ends), *self.lines()]), overflow="ellipsis")
+        return Text("\n".join([*(f"  {line}" for line in self._ends), *self.lines()]), overflow="ellipsis", no_wrap=True)
 
     def tell(self, line: str) -> None:
         """Print a line that stays."""

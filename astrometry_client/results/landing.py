@@ -16,6 +16,7 @@ from astrometry_client.models import Settings, Solution
 from astrometry_client.results.in_place import write_in_place
 from astrometry_client.results.places import Place
 from astrometry_client.results.rows import printable
+from astrometry_client.session.interrupting import Interrupted
 
 EXTRAS: Final = {
     "new_fits": ("new_fits_file", ".new.fits"),
@@ -154,6 +155,8 @@ class Landing:
         for name in self.extras:
             try:
                 extras[name] = self._extra(name, result, solution, before)
+            except Interrupted:
+                raise  # nothing is wrong with it
             except AstrometryError as error:
                 troubles.append(error)
         if self.in_place:

@@ -500,6 +500,24 @@ def test_terminal_shows_what_happens_and_keeps_what_failed(
     assert re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).count("Solved 2 of 3") == 1
 
 
+def test_ledger_that_cannot_grow_ends_the_batch_in_one_line(
+    server: SmallNova, folder: Path, tmp_path: Path
+) -> None:
+    names = images(folder, *(f"slow{number}" for number in range(12)))
+    hold(server)
+    limited = ("sh", "-c", 'ulimit -f 260; exec "$@"', "sh", *COMMAND)  # blocks of 512 bytes
+    ended = subprocess.run(
+        [*limited, "solve", *names, "--server", server.url, "--ledger", str(tmp_path / "ledger")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 11, ended.stderr
+    assert "is not usable" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.soak
 def test_two_commands_at_once_solve_each_image_once(server: SmallNova, folder: Path, tmp_path: Path) -> None:
     names = images(folder, *"abcdefgh")
