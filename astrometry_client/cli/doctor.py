@@ -9,6 +9,7 @@ import attrs
 import click
 
 from astrometry_client.cli.health import findings
+from astrometry_client.cli.options import index_dirs_option, json_option
 from astrometry_client.config import DEFAULTS
 
 _SIGNS: Final = {"well": "ok  ", "note": "note", "problem": "BAD "}
@@ -17,15 +18,9 @@ _SIGNS: Final = {"well": "ok  ", "note": "note", "problem": "BAD "}
 @click.command
 @click.option("--nova", is_flag=True, help="Ask nova, too: one request, without a login.")
 @click.option("--server", "servers", metavar="URL", multiple=True, help="A server to ask; may be repeated.")
-@click.option(
-    "--index-dir",
-    "folders",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Folder of further index files; may be given several times.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
-def doctor(servers: tuple[str, ...], folders: tuple[Path, ...], *, nova: bool, as_json: bool) -> None:
+@index_dirs_option
+@json_option
+def doctor(servers: tuple[str, ...], index_dirs: tuple[Path, ...], *, nova: bool, as_json: bool) -> None:
     """Look at what is installed, the index files, the files of this package, the API key, and servers.
 
     Nothing is changed, and no server is asked unless told. Exit code 1 if something needs mending.
@@ -33,7 +28,7 @@ def doctor(servers: tuple[str, ...], folders: tuple[Path, ...], *, nova: bool, a
     asked = [*servers, *([DEFAULTS.base_url] if nova else [])]
     key_server = servers[0] if servers else DEFAULTS.base_url
     found = []
-    for finding in findings(index_folders=folders, key_server=key_server, servers=asked):
+    for finding in findings(index_folders=index_dirs, key_server=key_server, servers=asked):
         found.append(finding)
         if not as_json:
             click.echo(f"{_SIGNS[finding.state]}  {finding.subject}: {finding.told}")

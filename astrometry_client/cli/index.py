@@ -7,40 +7,32 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometry_client.cli.extras import needs_server
-from astrometry_client.errors import InputError
+from astrometry_client.cli.options import index_dirs_option, json_option
 
 if TYPE_CHECKING:
     from astrometry_client.server.engine import IndexFile
 
 
 @click.command
-@click.option(
-    "--index-dir",
-    "folders",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Folder of further index files; may be given several times.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
-def index(folders: tuple[Path, ...], *, as_json: bool) -> None:
+@index_dirs_option
+@json_option
+def index(index_dirs: tuple[Path, ...], *, as_json: bool) -> None:
     """List the index files the embedded server finds, the fields they serve, and what is missing.
 
     Looked for in each --index-dir, in the folders of ASTROMETRY_INDEX_DIR, in /usr/share/astrometry, and
     in this package.
     """
     with needs_server():
-        from astrometry_client.server.engine import covered, find_index_files, gaps, index_dirs
-    for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"--index-dir {folder} is not a folder: give one that holds index files.")
-    searched = index_dirs(folders)
-    files, damaged = find_index_files(searched)
+        from astrometry_client.server import engine
+    searched = engine.index_dirs(index_dirs)
+    files, damaged = engine.find_index_files(searched)
+    covered, gaps = engine.covered(files), engine.gaps(files)
     if as_json:
         document = {
             "searched": [str(folder) for folder in searched],
             "files": [_document(file) for file in files],
-            "covered_deg": covered(files),
-            "missing": [{"field_widths_deg": gap.widths_deg, "remedy": gap.remedy} for gap in gaps(files)],
+            "covered_deg": covered,
+            "missing": [{"field_widths_deg": gap.widths_deg, "remedy": gap.remedy} for gap in gaps],
             "damaged": {str(path): reason for path, reason in damaged.items()},
         }
         click.echo(json.dumps(document))
@@ -49,8 +41,8 @@ def index(folders: tuple[Path, ...], *, as_json: bool) -> None:
         click.echo(_line(file))
     for path, reason in damaged.items():
         click.echo(f"{path.name:<34} not used: {reason}. Fetch it anew, or remove it: {path}")
-    click.echo(f"Fields served: {', '.join(map(degrees, covered(files))) or 'none'}")
-    for gap in gaps(files):
+    click.echo(f"Fields served: {', '.join(map(degrees, covered)) or 'none'}")
+    for gap in gaps:
         click.echo(f"Not served: {degrees(gap.widths_deg)}. {gap.remedy}")
 
 

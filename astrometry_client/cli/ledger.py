@@ -13,6 +13,7 @@ import attrs
 import click
 
 from astrometry_client.cli.batch_options import ledger_option
+from astrometry_client.cli.options import json_option
 from astrometry_client.cli.report import as_cells
 from astrometry_client.cli.spans import span
 from astrometry_client.errors import InputError
@@ -48,7 +49,7 @@ def _choice(state: str) -> Callable[[F], F]:
 
 @click.command
 @ledger_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of lines.")
+@json_option
 def status(*, ledger: Path | None, as_json: bool) -> None:
     """Tell how many images are in which state, and who works on them."""
     reader = LedgerReader(ledger)

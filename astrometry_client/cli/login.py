@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from astrometry_client.api_key import key_sources
+from astrometry_client.cli.options import json_option
 from astrometry_client.config import DEFAULTS
 from astrometry_client.errors import APIKeyError, LoginFailedException
 from astrometry_client.login import Session
@@ -34,10 +35,7 @@ def _asking_a_server(command: F) -> F:
         show_default=True,
         help="The server.",
     )
-    as_json = click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON document instead of lines."
-    )
-    return server(as_json(command))
+    return server(json_option(command))
 
 
 @click.command

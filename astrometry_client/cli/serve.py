@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometry_client.cli.extras import needs_server
+from astrometry_client.cli.options import index_dirs_option
 
 if TYPE_CHECKING:
     from astrometry_client.server.serving import Ready
@@ -37,13 +38,7 @@ def size(text: str) -> int:
     type=click.Path(path_type=Path),
     help="Where uploads and results are kept.  [default: your data folder]",
 )
-@click.option(
-    "--index-dir",
-    "index_dirs",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Folder of further index files; may be given several times.",
-)
+@index_dirs_option
 @click.option("--engine", help="Solver to use: sep or solve-field.  [default: the first installed]")
 @click.option("--workers", type=click.IntRange(1), help="Solves at a time.  [default: one per processor]")
 @click.option("--max-upload", "upload_bytes", type=size, help="Largest upload.  [default: 512M]")

@@ -62,4 +62,4 @@ def test_environment_names_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_missing_folder_is_wrong_use(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["index", "--index-dir", str(tmp_path / "nowhere")])
     assert result.exit_code == 2
-    assert "is not a folder" in result.output
+    assert "does not exist" in result.output
