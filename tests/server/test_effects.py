@@ -130,7 +130,9 @@ EFFECTS: list[tuple[dict[str, Any], Callable[[Outcome], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "shows"), EFFECTS, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("options", "shows"), EFFECTS, ids=lambda value: str(value)[:60] if isinstance(value, dict) else None
+)
 def test_option_has_its_effect(
     options: dict[str, Any], shows: Callable[[Outcome], bool], solving: Solving, picture: bytes
 ) -> None:

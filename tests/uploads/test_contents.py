@@ -191,7 +191,6 @@ def test_image_is_sent_whole_again_after_the_login_was_renewed(
         (b"", "empty"),
         (b"hello", "not an image"),
     ],
-    ids=str,
 )
 def test_what_holds_no_image_is_refused(
     nova_server: NovaServer, session: Session, source: Any, words: str

@@ -128,6 +128,7 @@ def test_what_is_no_image_is_said_in_one_line(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [b"", gzip.compress(b"x" * 5000)[:-9], b"\x1f\x8b" + bytes(30), b"BZh9" + bytes(30), gzip.compress(b"")],
+    ids=["empty", "cut", "no gzip", "no bzip2", "nothing packed"],
 )
 def test_empty_or_damaged_files_are_said_in_one_line(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "image.fits.gz"
