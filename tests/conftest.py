@@ -14,6 +14,11 @@ from astrometry_client.server.run import LocalServer
 __all__ = ["drivers", "new_client"]
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by how they begin: gzip goes on with the time, and every process must name a test alike."""
+    return str(val[:4]) if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Keep every test out of the user's own cache, state, configuration and keys."""
