@@ -172,7 +172,7 @@ def crowd(uploads: int, size_bytes: int) -> None:
 def main() -> None:
     """Run both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fields", type=int, default=24)
+    parser.add_argument("--fields", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--uploads", type=int, default=200)
     parser.add_argument("--megabytes", type=float, default=5.0)
