@@ -1,29 +1,32 @@
-"""When a look at an unfinished image is worth a request; never what is true of it."""
+"""When a look at unfinished images is worth a request; never what is true of them."""
 
-import bisect
 import itertools
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import attrs
 
+from astrometry_client.flow.line import Line, Place, Watch
 from astrometry_client.flow.solve_times import SolveTimes
 from astrometry_client.flow.steps import Polling
 
-Seen = Literal["queued", "solving", "ended"]
-Place = tuple[int, int]
+Seen = Literal["queued", "unsolved", "solving", "ended"]
+"""What a look tells: `unsolved` is beyond the queue and not solved, but may have failed."""
+
+Ends = Literal["all", "solved", "failed"]
+"""The ends that a look would tell of."""
+
+_PRICES: Final[Mapping[Ends, float]] = {"all": 0.065, "solved": 0.15, "failed": 0.09}
+"""A look is worth it when the ends that it would tell are overdue by so many typical solve times in all: one
+at an image, one at all of a tar, one at a job of it that may have failed. For solve times that spread by a
+factor of two, these give the shortest delays for the looks spent (benchmarks/batch)."""
+
+_FAILING_SHARE: Final = 0.1
+"""Of all images about this share has no solution."""
 
 _FIRST_CHANCE: Final = 0.32
-"""The first look at an image is due when its solve has ended with this chance."""
-
-_NEXT_CHANCE: Final = 0.3
-"""The next ones are due when it has ended with this chance since the last. For solve times that spread by a
-factor of two, these two give the shortest delays for 3.2 looks a solve (benchmarks/batch)."""
-
-_SHARED_CHANCE: Final = 0.45
-"""Of a look that serves several images: the chances of all of them must come to this times the square root of
-how many are being solved, which gives the shortest delays for the looks spent."""
+"""A first look at an image that a pace asks for finds its solve ended with this chance."""
 
 _KEPT: Final = 64
 """Servers change: only the latest solve times count."""
@@ -40,8 +43,8 @@ _PATIENCE: Final = 8
 _HEAD_PATIENCE: Final = 2
 """The same for the first in the queue, while others of ours are being solved: their ends tell of its turn."""
 
-_MOST_OVERTAKINGS: Final = 2
-"""A vanished job comes again behind others; more often than this, images are not taken up in their order."""
+_LEAST: Final = 1e-9
+"""A chance that is none."""
 
 AT_ONCE_S: Final = 1e-3
 """What is due so soon is not waited for."""
@@ -53,30 +56,35 @@ _GLANCE: Final = 0.25
 """Part of the first wait after which it is asked again whether others have made room in the queue."""
 
 
-@attrs.define(eq=False)
-class Watch:
-    """What is known of one image at the server; times are those of the forecast's clock."""
+@attrs.frozen
+class _Doubt:
+    """What is not known of a solve that has begun."""
 
-    place: Place
-    """Its place among all uploads, such as the number of its submission and that of the file in its tar."""
-    uploaded_s: float
-    seen_s: float
-    """When the last look told something."""
-    begun_s: float | None = None
-    """When its solve began, about; `None` while nobody has seen it beyond the queue."""
-    first_solving_s: float = math.inf
-    """When it was first seen beyond the queue."""
-    solve_s: float | None = None
-    """How long its solve took, about; `None` until it was seen to have ended."""
-    looks_in_line: int = 0
+    begun_s: float
+    known_s: float
+    """Until then the chances below are reckoned."""
+    ended_s: float
+    """When it has ended unseen, if it has."""
+    failed: float
+    """The chance that it has ended unseen without a solution."""
+    solved: float
+
+    def overdue_s(self, now_s: float, times: SolveTimes, ends: Ends) -> float:
+        """Return how long one would have waited on average for these ends to be told."""
+        later_s = times.overdue_s(self.known_s - self.begun_s, now_s - self.begun_s)
+        later_s *= 1 - self.failed - self.solved
+        ago_s = max(0.0, now_s - self.ended_s)
+        failed_s = self.failed * ago_s + _FAILING_SHARE * later_s
+        solved_s = self.solved * ago_s + (1 - _FAILING_SHARE) * later_s
+        return {"all": failed_s + solved_s, "solved": solved_s, "failed": failed_s}[ends]
 
 
 class Forecast:
-    """The images of one user at one server, in the order of their uploads.
+    """The images of one user at one server, in the order of their uploads; see `Line`.
 
-    Servers take up the images of a user about in that order, and each one that ends makes room for another.
-    So while one waits in the queue those behind it are not looked at, and the turn of each follows from the
-    ends that were seen. What is guessed wrong costs a few looks.
+    While one waits in the queue those behind it are not looked at, and the turn of each follows from the ends
+    that were seen. A look is due when what it would tell is overdue by its price. What is guessed wrong costs
+    a few looks.
 
     Parameters
     ----------
@@ -91,86 +99,54 @@ class Forecast:
     def __init__(
         self, polling: Polling, *, known_s: Iterable[float] = (), clock: Callable[[], float]
     ) -> None:
+        self.now_s = clock
+        """Tells the time by the clock of the forecast."""
         self._polling = polling
-        self._clock = clock
         self._solves_s = [*known_s][-_KEPT:]
         self._supposed = SolveTimes.supposed(polling.first_s, _FIRST_CHANCE)
-        self._times: SolveTimes | None = None
-        self._first_age_s: float | None = None
-        self._dues_s: dict[tuple[Watch, ...], float] = {}
-        """When looks are due, as long as nothing new is known."""
-        self._places: list[Place] = []
-        self._in_line: dict[Place, Watch] = {}
-        self._solving: dict[Place, Watch] = {}
-        self._ends_s: list[float] = []
-        self._room = math.inf
-        """So many are solved at once, as it seems."""
-        self._last_begun: Place = (0, 0)
-        """The latest upload that was seen beyond the queue."""
-        self._overtakings = 0
+        self._line = Line()
         self._moved_s = -math.inf
         """When the queue was last seen to move."""
-        self._queued: tuple[Place, float] | None = None
-        """The image last seen in the queue, and when."""
+        self._times: SolveTimes | None = None
+        self._first_age_s: float | None = None
+        self._doubts: dict[Watch, _Doubt] | None = None
+        self._dues_s: dict[tuple[Ends, tuple[Watch, ...]], float] = {}
+        """When looks are due, as long as nothing new is known."""
 
     @property
     def times(self) -> SolveTimes:
         """What the solve times are like, as far as is known."""
         if self._times is None:
-            running = [watch for watch, _ in zip(self._solving.values(), range(_KEPT), strict=False)]
+            running = itertools.islice(self._line.solving.values(), _KEPT)
             ages_s = [watch.seen_s - (watch.begun_s or watch.seen_s) for watch in running]
             self._times = self._supposed.learned(self._solves_s, ages_s)
         return self._times
 
     @property
-    def _due_age_s(self) -> float:
-        """After how long a first look is due; thousands of images that wait ask for it."""
-        if self._first_age_s is None:
-            self._first_age_s = self.times.age_s(_FIRST_CHANCE)
-        return self._first_age_s
+    def unfinished(self) -> int:
+        """How many images are watched."""
+        return len(self._line)
+
+    @property
+    def last_place(self) -> Place | None:
+        """The place of the last upload."""
+        return self._line.last_place
 
     def uploaded(self, place: Place | None = None) -> Watch:
         """Begin to watch an image that the server has got just now; by default behind all others."""
         self._changed()
-        if place is None:
-            place = (self._places[-1][0] + 1, 0) if self._places else (1, 0)
-        now_s = self._clock()
-        watch = Watch(place, now_s, now_s)
-        if place not in self._in_line and place not in self._solving:
-            bisect.insort(self._places, place)
-        self._stand_in_line(watch)
-        return watch
+        return self._line.add(place, self.now_s())
 
     def stage(self, watch: Watch) -> Literal["queued", "solving"]:
         """Return how far an image was seen to have come."""
         return "queued" if watch.begun_s is None else "solving"
 
-    def now_s(self) -> float:
-        """Return the time by the clock of the forecast."""
-        return self._clock()
-
-    @property
-    def unfinished(self) -> int:
-        """How many images are watched."""
-        return len(self._in_line) + len(self._solving)
-
-    @property
-    def last_place(self) -> Place | None:
-        """The place of the last upload."""
-        return self._places[-1] if self._places else None
-
     def is_queued_up_to(self, place: Place | None) -> bool:
         """Return whether one of the first uploads, up to a place, seems to wait for its turn."""
-        first = self._head
+        first = self._line.head
         if first is None or place is None:
             return False
-        return first.place <= place and self._begins_s(first) is None
-
-    def unseen_ends(self, begun: Watch, among: Collection[Watch]) -> int:
-        """Return how many of these have ended unseen, as another has begun; 0 if it may have been others."""
-        if self._room == math.inf or not {*self._solving.values()} <= {*among}:
-            return 0
-        return max(0, self._rank(begun.place) - int(self._room) - len(self._ends_s))
+        return first.place <= place and self._line.begins_s(first) is None
 
     def saw(self, watch: Watch, seen: Seen, *, asked_s: float | None = None) -> None:
         """Take note of what a look told.
@@ -180,26 +156,18 @@ class Forecast:
         asked_s
             When the look was sent, by the clock; the answer may have been long on its way.
         """
-        if watch.place not in self._in_line and watch.place not in self._solving:
+        if watch not in self._line:
             return
-        now_s, before_s = self._clock(), watch.seen_s
+        now_s, before_s = self.now_s(), watch.seen_s
         watch.seen_s = now_s if asked_s is None else asked_s
         self._changed()
         if seen == "queued":
-            self._saw_queued(watch)
+            self._line.saw_queued(watch)
             return
         self._moved_s = now_s
-        self._last_begun = max(self._last_begun, watch.place)
-        if watch.place in self._in_line:
-            guessed_s = self._begins_s(watch)
-            if guessed_s is None:
-                # Its turn came sooner than what was seen of the queue said.
-                self._queued = None
-                self._room = max(self._room, self._rank(watch.place) - len(self._ends_s))
-            watch.begun_s = (before_s + now_s) / 2 if guessed_s is None else min(guessed_s, now_s)
-            watch.first_solving_s = watch.seen_s
-            self._solving[watch.place] = self._in_line.pop(watch.place)
-        self._measure_room()
+        if seen == "solving":
+            watch.unfinished_s = watch.seen_s
+        self._line.saw_begun(watch, now_s, before_s)
         if seen == "ended" and watch.begun_s is not None:
             ended_s = (max(before_s, watch.begun_s) + now_s) / 2
             watch.solve_s = max(ended_s - watch.begun_s, 1e-3)
@@ -208,102 +176,54 @@ class Forecast:
 
     def forget(self, watch: Watch, ended_s: float | None = None) -> None:
         """Watch an image no more: it has ended, at this time or just now."""
-        if self._in_line.pop(watch.place, None) or self._solving.pop(watch.place, None):
-            bisect.insort(self._ends_s, self._clock() if ended_s is None else ended_s)
-            self._changed()
-            self._measure_room()
+        self._line.remove(watch, self.now_s() if ended_s is None else ended_s)
+        self._changed()
 
-    def wait_s(self, *watches: Watch) -> float:
-        """Return the seconds after which a look that serves these images may be due; ask again then."""
-        return min(self._due_s(*watches) - self._clock(), *(self._glance_s(watch) for watch in watches))
+    def wait_s(self, *watches: Watch, ends: Ends = "all") -> float:
+        """Return the seconds after which a look that tells of these images may be due; ask again then."""
+        due_s = self._due_s(*watches, ends=ends) - self.now_s()
+        return min(due_s, *(self._glance_s(watch) for watch in watches)) if ends != "failed" else due_s
 
-    def _rank(self, place: Place) -> int:
-        """Return 1 for the first upload, as far as they are known here."""
-        return bisect.bisect_left(self._places, place) + 1
-
-    def _stand_in_line(self, watch: Watch) -> None:
-        last = next(reversed(self._in_line), watch.place)
-        is_new = watch.place not in self._in_line
-        self._in_line[watch.place] = watch
-        if is_new and watch.place < last:
-            self._in_line = dict(sorted(self._in_line.items()))
+    @property
+    def _due_age_s(self) -> float:
+        """After how long a first look is due; thousands of images that wait ask for it."""
+        if self._first_age_s is None:
+            self._first_age_s = self.times.age_s(_FIRST_CHANCE)
+        return self._first_age_s
 
     def _changed(self) -> None:
-        self._times = self._first_age_s = None
+        self._times = self._first_age_s = self._doubts = None
         self._dues_s.clear()
-
-    def _saw_queued(self, watch: Watch) -> None:
-        self._solving.pop(watch.place, None)
-        self._stand_in_line(watch)
-        watch.begun_s = None
-        watch.looks_in_line += 1
-        self._overtakings += watch.place < self._last_begun
-        self._queued = watch.place, watch.seen_s
-        self._measure_room()
-
-    def _measure_room(self) -> None:
-        """Bound the room by what was seen.
-
-        All before the one that was seen in the queue had begun, and some of them ended; and those that were
-        seen to be solved at the same time had room.
-        """
-        if self._queued is None:
-            return
-        place, seen_s = self._queued
-        most = self._rank(place) - 1 - bisect.bisect(self._ends_s, seen_s)
-        solving = [watch for watch in self._solving.values() if watch.first_solving_s <= watch.seen_s]
-        moment_s = min((watch.seen_s for watch in solving), default=math.inf)
-        least = sum(watch.first_solving_s <= moment_s for watch in solving)
-        self._room = max(most, least, 0)
-
-    def _begins_s(self, watch: Watch) -> float | None:
-        """Return when the solve of an image began, as it seems; `None` if it seems to wait for its turn."""
-        if watch.begun_s is not None:
-            return watch.begun_s
-        if not self._in_order:
-            return None
-        turn = self._rank(watch.place) - self._room - 1
-        if turn < 0:
-            return watch.uploaded_s
-        return max(watch.uploaded_s, self._ends_s[int(turn)]) if turn < len(self._ends_s) else None
-
-    @property
-    def _in_order(self) -> bool:
-        return self._overtakings <= _MOST_OVERTAKINGS
-
-    @property
-    def _head(self) -> Watch | None:
-        """The first image not seen beyond the queue: only this one is looked at."""
-        return next(iter(self._in_line.values()), None)
 
     def _glance_s(self, watch: Watch) -> float:
         """Return after how long others may have changed when an image is due."""
-        head = self._head
+        head = self._line.head
         if watch.begun_s is not None or head is None:
             return math.inf
         if watch is head:
             return _GLANCE * self._due_age_s
         # Each of those in front is looked at first, and a look takes this long at least.
-        looks_s = _QUICK_LOOK_S * (self._rank(watch.place) - self._rank(head.place))
-        return max(0.0, min(self._due_s(head) - self._clock(), self._glance_s(head))) + looks_s
+        looks_s = _QUICK_LOOK_S * (self._line.rank(watch.place) - self._line.rank(head.place))
+        return max(0.0, min(self._due_s(head) - self.now_s(), self._glance_s(head))) + looks_s
 
-    def _due_s(self, *watches: Watch) -> float:
-        """Return when a look that serves these images is due."""
-        if watches not in self._dues_s:
-            self._dues_s[watches] = self._next_due_s(watches)
-        return self._dues_s[watches]
+    def _due_s(self, *watches: Watch, ends: Ends = "all") -> float:
+        """Return when a look that tells of these images is due."""
+        known = ends, watches
+        if known not in self._dues_s:
+            self._dues_s[known] = self._next_due_s(watches, ends)
+        return self._dues_s[known]
 
-    def _next_due_s(self, watches: Sequence[Watch]) -> float:
-        head = self._head
+    def _next_due_s(self, watches: Sequence[Watch], ends: Ends) -> float:
+        line, head = self._line, self._line.head
         # While nobody knows how many are solved at once, those behind the first wait for what is seen of it.
-        is_known = self._room < math.inf or head in watches
+        is_known = line.room < math.inf or head in watches
         begun = [watch for watch in watches if is_known or watch.begun_s is not None]
         # Each look in vain at the first lets another one be looked at: it may have been overtaken.
-        front = [*itertools.islice(self._in_line.values(), 1 + head.looks_in_line)] if head else []
+        front = [*itertools.islice(line.waiting.values(), 1 + head.looks_in_line)] if head else []
         dues = [self._patience_ends_s(watch, watch in front) for watch in watches if watch.begun_s is None]
-        begins_s = {watch: begun_s for watch in begun if (begun_s := self._begins_s(watch)) is not None}
-        if begins_s:
-            dues.append(self._likely_s(begins_s))
+        doubts = [doubt for watch in begun if (doubt := self._doubt_of(watch)) is not None]
+        if doubts:
+            dues.append(self._overdue_at_s(doubts, ends))
         return min(dues, default=-math.inf)
 
     def _patience_ends_s(self, watch: Watch, first: bool) -> float:
@@ -311,27 +231,58 @@ class Forecast:
         median_s, longest_s = self.times.median_s, min(self._polling.longest_s, 1e9)
         growth = _GROWTH ** min(watch.looks_in_line, _MOST_GROWTHS)
         first_s = max(self._polling.first_s, self._due_age_s)
-        if not self._in_order:
+        if not self._line.is_in_order:
             return watch.seen_s + min(first_s * growth, max(longest_s, median_s))
         if not first:
             wait_s = max(longest_s, _PATIENCE * median_s)
         else:
-            wait_s = _HEAD_PATIENCE * median_s if self._solving else min(first_s, max(longest_s, median_s))
+            alone_s = min(first_s, max(longest_s, median_s))
+            wait_s = _HEAD_PATIENCE * median_s if self._line.solving else alone_s
         return max(watch.seen_s, self._moved_s) + wait_s * growth
 
-    def _likely_s(self, begins_s: dict[Watch, float]) -> float:
-        """Return when solves that began so have ended with the chance that is worth a look."""
+    def _overdue_at_s(self, doubts: Sequence[_Doubt], ends: Ends) -> float:
+        """Return when the ends of these solves are overdue by the price of a look."""
         times = self.times
-        least_s = max(max(watch.seen_s, begun_s) for watch, begun_s in begins_s.items())
+        price_s = _PRICES[ends] * times.median_s
+        least_s = max(max(doubt.known_s, doubt.begun_s) for doubt in doubts)
         most_s = least_s + max(min(self._polling.longest_s, 1e9), times.median_s)
-        if len(begins_s) > 1:
-            wanted = _SHARED_CHANCE * math.sqrt(len(begins_s))
-        else:
-            wanted = _FIRST_CHANCE if next(iter(begins_s)).begun_s is None else _NEXT_CHANCE
         for _ in range(24):
             middle_s = (least_s + most_s) / 2
-            likely = sum(
-                times.chance(w.seen_s - began_s, middle_s - began_s) for w, began_s in begins_s.items()
-            )
-            least_s, most_s = (least_s, middle_s) if likely > wanted else (middle_s, most_s)
+            overdue_s = sum(doubt.overdue_s(middle_s, times, ends) for doubt in doubts)
+            least_s, most_s = (least_s, middle_s) if overdue_s > price_s else (middle_s, most_s)
         return most_s
+
+    def _doubt_of(self, watch: Watch) -> _Doubt | None:
+        """Return what is not known of an image, if its solve has begun, as it seems."""
+        if self._doubts is None:
+            unseen, among = self._line.ended_unseen()
+            priors = {one: prior for one in among if (prior := self._prior(one, self._line.counted_s))}
+            self._doubts = _scaled(priors, unseen)
+        return self._doubts.get(watch) or self._prior(watch, watch.seen_s)
+
+    def _prior(self, watch: Watch, until_s: float) -> _Doubt | None:
+        """Return what is not known of an image, by its own solve time alone."""
+        begun_s = self._line.begins_s(watch)
+        if begun_s is None:
+            return None
+        unfinished_s = max(begun_s, watch.unfinished_s)
+        unsolved_s = max(unfinished_s, watch.seen_s)
+        until_s = max(unsolved_s, until_s)
+        times, age_s = self.times, unfinished_s - begun_s
+        ended = times.chance(age_s, until_s - begun_s)
+        failed = _FAILING_SHARE * ended
+        solved = (1 - _FAILING_SHARE) * (ended - times.chance(age_s, unsolved_s - begun_s))
+        possible = failed + solved + 1 - ended
+        return _Doubt(begun_s, until_s, (unfinished_s + until_s) / 2, failed / possible, solved / possible)
+
+
+def _scaled(doubts: Mapping[Watch, _Doubt], unseen: int) -> dict[Watch, _Doubt]:
+    """Return what is not known of images, so many of which have ended."""
+    ended = {watch: doubt.failed + doubt.solved for watch, doubt in doubts.items()}
+    odds = {watch: chance / (1.0 - chance + _LEAST) for watch, chance in ended.items()}
+    per_odds = unseen / max(sum(odds.values()), _LEAST)
+    scaled = {}
+    for watch, doubt in doubts.items():
+        factor = min(1.0, per_odds * odds[watch]) / max(ended[watch], _LEAST)
+        scaled[watch] = attrs.evolve(doubt, failed=factor * doubt.failed, solved=factor * doubt.solved)
+    return scaled

@@ -12,7 +12,8 @@ from astrometry_client.errors import (
     SolveTimeout,
     StaleSession,
 )
-from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen, Watch
+from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen
+from astrometry_client.flow.line import Watch
 from astrometry_client.flow.steps import Make, Polling, Stage, Steps, Wait, add_ids
 from astrometry_client.request import Request
 

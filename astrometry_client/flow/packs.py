@@ -3,6 +3,7 @@
 Each job is matched with its file by the name that the server kept, or by its place where that never failed.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final, Literal, Self
@@ -11,21 +12,17 @@ import attrs
 
 from astrometry_client import api
 from astrometry_client.errors import AstrometryError, NotFound
-from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen, Watch
+from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen
+from astrometry_client.flow.line import Watch
 from astrometry_client.flow.looking import looking
 from astrometry_client.flow.steps import Make, Polling, Stage, Steps
+from astrometry_client.flow.waiting import ENDED
 from astrometry_client.models import JobInfo, SubmissionStatus
 
 SlotState = Literal["queued", "solving", "success", "failure"]
 
 _ENOUGH: Final = 10
 """After so many jobs that were all where their file was in its tar, one name a tar is checked, not all."""
-
-_FAILING_SHARE: Final = 0.1
-"""A submission tells of solved jobs only. Of all jobs about this share fails."""
-
-_FAILED_CHANCE: Final = 0.3
-"""A job that has failed with this chance is looked at itself."""
 
 _BUSY_S: Final = 0.1
 """Seconds until it is asked again whether another's look was answered."""
@@ -57,8 +54,6 @@ class _Slot:
     """One image of the submission."""
 
     watch: Watch
-    told_s: float
-    """When its job was last known not to have ended, neither way."""
     job_id: int | None = None
     state: SlotState = "queued"
     filename: str | None = None
@@ -106,7 +101,6 @@ class Pack:
             self._add_slot()
         self._rests_until_s = now_s
         self._asked_s = now_s
-        self._unseen_ends = 0
 
     def found(self, filename: str) -> Found | None:
         """Return what became of a file; `None` while that is not known."""
@@ -129,10 +123,14 @@ class Pack:
     def wait_s(self) -> float:
         """Return the seconds until a look is due."""
         rest_s = self._rests_until_s - self._forecast.now_s()
-        if rest_s > 0 or self._is_asked_at_once():
+        if rest_s > 0 or self._nameless() is not None:
             return rest_s
         left = [slot.watch for slot in self._slots if not slot.over]
-        return self._forecast.wait_s(*left) if left else 0.0
+        if not left:
+            return 0.0
+        return min(
+            self._forecast.wait_s(*left, ends="solved"), *(self._doubt_s(slot) for slot in self._slots)
+        )
 
     def look(self, server: str) -> Steps[None]:
         """Make the look that tells most."""
@@ -169,29 +167,28 @@ class Pack:
     def _fits(self) -> bool:
         return self._whole and len(self._slots) == len(self.filenames)
 
-    def _is_asked_at_once(self) -> bool:
-        return self._nameless() is not None or (self._unseen_ends > 0 and self._doubtful() is not None)
-
     def _nameless(self) -> _Slot | None:
         """Return a job whose name must be known before its end is believed, or whether a file was dropped."""
         if self._in_place:
             return None
         jobs = [slot for slot in self._slots if slot.job_id is not None and slot.filename is None]
         over = [slot for slot in jobs if slot.over or not self._fits]
+        if over and self._fits and self._order.is_known:
+            # Any name will do: take that of a job whose state is worth knowing, too.
+            return min(jobs, key=self._doubt_s)
         return over[0] if over else None
 
     def _doubtful(self) -> _Slot | None:
-        """Return the job that most likely has failed, if that is worth a look."""
-        now_s, times = self._forecast.now_s(), self._forecast.times
-        worst, most = None, 0.0
-        for slot in self._slots:
-            if slot.state == "solving" and slot.watch.begun_s is not None and slot.told_s < now_s:
-                begun_s = slot.watch.begun_s
-                ended = times.chance(max(slot.told_s - begun_s, 0.0), now_s - begun_s)
-                failed = _FAILING_SHARE * ended / (_FAILING_SHARE * ended + 1 - ended + 1e-9)
-                if failed > most:
-                    worst, most = slot, failed
-        return worst if most >= _FAILED_CHANCE or (self._unseen_ends and most > 0) else None
+        """Return the job that is worth a look most, if one is: its submission does not tell of failures."""
+        slot = min(self._slots, key=self._doubt_s, default=None)
+        return slot if slot is not None and self._doubt_s(slot) <= AT_ONCE_S else None
+
+    def _doubt_s(self, slot: _Slot) -> float:
+        """Return the seconds until a look at a job is worth more than one at all of them."""
+        if slot.state != "solving":
+            return math.inf
+        alone = sum(not slot.over for slot in self._slots) == 1
+        return self._forecast.wait_s(slot.watch, ends="all" if alone else "failed")
 
     def _took(self, status: SubmissionStatus) -> None:
         """Take note of what the submission tells."""
@@ -213,28 +210,20 @@ class Pack:
 
     def _add_slot(self) -> None:
         watch = self._forecast.uploaded((self.submission_id, len(self._slots)))
-        self._slots.append(_Slot(watch, self._forecast.now_s()))
+        self._slots.append(_Slot(watch))
 
     def _note_jobs(self, jobs: Sequence[int | None], solved: set[int]) -> None:
-        begun: list[_Slot] = []
         for slot, job_id in zip(self._slots, jobs, strict=True):
             if slot.job_id is not None and job_id != slot.job_id:
                 # The server's solver was restarted: the image is solved anew, in another job.
                 slot.filename, slot.state = None, "queued"
-            if slot.job_id is None and job_id is not None and job_id not in solved:
-                begun.append(slot)
             slot.job_id = job_id
-            if job_id in solved and slot.state != "success":
-                slot.state = "success"
-                self._saw(slot, "ended")
-        if begun:
-            # More have begun than ends are known of: one that was not solved has made room.
-            ours = [slot.watch for slot in self._slots]
-            self._unseen_ends = self._forecast.unseen_ends(begun[-1].watch, ours)
+            if job_id in solved:
+                self._ended(slot, "success")
         for slot in self._slots:
             if slot.job_id is not None and not slot.over:
                 slot.state = "solving"
-                self._saw(slot, "solving")
+                self._saw(slot, "unsolved")
         self._see_queued([slot for slot in self._slots if slot.job_id is None][:1])
 
     def _saw(self, slot: _Slot, seen: Seen) -> None:
@@ -252,16 +241,15 @@ class Pack:
                 right = slot.filename == self.filenames[self._slots.index(slot)]
                 self._order.kept += right
                 self._order.broken = self._order.broken or not right
-        slot.told_s = self._forecast.now_s()
-        if info.state == "failure":
-            slot.state = "failure"
-            self._unseen_ends = max(0, self._unseen_ends - 1)
+        if info.state in ENDED:
+            self._ended(slot, "success" if info.state == "success" else "failure")
+        else:
+            self._saw(slot, "solving")
+
+    def _ended(self, slot: _Slot, state: SlotState) -> None:
+        if not slot.over:
+            slot.state = state
             self._saw(slot, "ended")
-        elif info.state == "success" and slot.state != "success":
-            slot.state = "success"
-            self._saw(slot, "ended")
-        elif self._unseen_ends and self._doubtful() is None:
-            self._unseen_ends = 0
 
 
 @attrs.frozen(kw_only=True)

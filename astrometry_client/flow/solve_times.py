@@ -47,6 +47,13 @@ class SolveTimes:
         before = self.unfinished(seen_s)
         return 1.0 - self.unfinished(age_s) / before if before > _LEAST else 0.0
 
+    def overdue_s(self, seen_s: float, age_s: float) -> float:
+        """Return how long it has been over on average at an age, if it was seen unfinished at another."""
+        before = self.unfinished(seen_s)
+        if before <= _LEAST or age_s <= seen_s:
+            return 0.0
+        return max(0.0, age_s - seen_s - (self._spent_s(age_s) - self._spent_s(seen_s)) / before)
+
     def age_s(self, share: float) -> float:
         """Return the age at which this share of the solves has ended."""
         least, most = self.mean_log - 8 * self.sd_log, self.mean_log + 8 * self.sd_log
@@ -72,6 +79,13 @@ class SolveTimes:
 
     def _deviation(self, age_s: float) -> float:
         return (math.log(age_s) - self.mean_log) / self.sd_log
+
+    def _spent_s(self, age_s: float) -> float:
+        """Return how much of this time is spent on a solve on average."""
+        if age_s <= 0:
+            return age_s
+        ended = 0.5 * math.erfc((self.sd_log - self._deviation(age_s)) / math.sqrt(2))
+        return age_s * self.unfinished(age_s) + math.exp(self.mean_log + self.sd_log**2 / 2) * ended
 
     def _beyond(self, age_s: float) -> tuple[float, float]:
         """Return mean and variance of the logarithm of solves that take longer than this."""
