@@ -114,14 +114,10 @@ class RecordedSolves:
     holder: Holder
     polling: flow.Polling
     forecast: flow.Forecast
-    packing: Packing = attrs.field()
+    packing: Packing | None = None
     redo: Collection[State] = ()
     newest: int = 2 * DEFAULTS.max_unfinished
     _filenames: dict[int, str | None] = attrs.field(factory=dict, init=False)
-
-    @packing.default
-    def _each_alone(self) -> Packing:
-        return Packing(login=self.login, holder=self.holder, polling=self.polling, forecast=self.forecast)
 
     def solve(self, upload: Upload, key: Key, *, label: str) -> flow.Steps[End]:
         """Solve an image unless that is known, or somebody else is about to.
@@ -225,11 +221,20 @@ class RecordedSolves:
             if entry.submission_id is None or entry.filename is None:
                 return None
             shared = yield flow.Local(partial(self.holder.shares_submission, entry))
-            return self.packing.earlier(entry.submission_id, entry.filename) if shared else None
-        if not self.packing.is_wanted or claim.maybe_sent or not isinstance(upload, FileUpload):
+            return self._packs().earlier(entry.submission_id, entry.filename) if shared else None
+        if self.packing is None or not self.packing.is_wanted or claim.maybe_sent:
             return None
-        is_small = yield flow.Local(upload.is_small)
-        return (yield from self.packing.send(upload, entry)) if is_small else None
+        if not isinstance(upload, FileUpload) or not (yield flow.Local(upload.is_small)):
+            return None
+        return (yield from self.packing.send(upload, entry))
+
+    def _packs(self) -> Packing:
+        """Return what keeps the packs of an earlier run."""
+        if self.packing is None:
+            self.packing = Packing(
+                login=self.login, holder=self.holder, polling=self.polling, forecast=self.forecast
+            )
+        return self.packing
 
     def _wait_in_pack(self, upload: Upload, pack: flow.Pack, claim: Claim) -> flow.Steps[Solution | None]:
         """Return the solution of an image that was sent with others; `None` if the server has dropped it."""

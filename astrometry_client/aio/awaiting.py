@@ -75,6 +75,7 @@ class Asynchronous:
     async def _awaited(self, lane: Lane, work: Callable[[], Any]) -> Any:
         with self._operations.new() as operation:
             found = await operation.run(lane, work)
+            del work  # what it was told is not kept while a solve waits
             if isinstance(found, Planned):
                 return await drive(found.work, operation, self._client_session, on_step=found.on_step)
             return found

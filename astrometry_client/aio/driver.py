@@ -48,13 +48,16 @@ async def drive(
         while True:
             if on_step and not isinstance(effect, flow.Local):
                 on_step(effect)
+            answer: Any
             try:
                 answer = await (going_on or _answer(effect, operation, session))
             except AstrometryError as error:
                 effect = steps.throw(error)
             else:
-                passed_s = session.retrying.clock() - started_s
-                effect = steps.send(passed_s if isinstance(effect, flow.Wait) else answer)
+                if isinstance(effect, flow.Wait):
+                    answer = session.retrying.clock() - started_s
+                # What it was told is not kept while it waits.
+                effect, answer = steps.send(answer), None
             going_on = None
     except StopIteration as end:
         value: T = end.value

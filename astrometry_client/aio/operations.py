@@ -264,6 +264,7 @@ class Operations:
         while self.in_work or self._tasks or self._streams:
             self._something_ended.clear()
             await self._something_ended.wait()
+        await asyncio.sleep(0)  # who waited for the last of them leaves first
         for pool in self.pools.values():
             pool.shutdown()
 

@@ -24,25 +24,27 @@ def key_values(key: Key) -> tuple[str, str, str]:
     return key.server, key.content_sha256, key.settings_json
 
 
-def entry_of(row: sqlite3.Row) -> Entry:
-    """Return the entry in a row of `ENTRY`."""
-    key = Key(server=row["server"], content_sha256=row["content_sha256"], settings_json=row["settings_json"])
+def entry_of(row: sqlite3.Row, key: Key | None = None) -> Entry:
+    """Return the entry in a row of `ENTRY`, with the key it was looked up by, if there is one."""
+    key = key or Key(
+        server=row["server"], content_sha256=row["content_sha256"], settings_json=row["settings_json"]
+    )
     values = {name: row[name] for name in _COLUMNS}
     return Entry(key=key, calibration=calibration_of(row["calibration"]), **values)
 
 
-def latest(connection: sqlite3.Connection, image: int) -> Entry | None:
+def latest(connection: sqlite3.Connection, image: int, key: Key) -> Entry | None:
     """Return the last attempt of an image."""
     row = connection.execute(f"{ENTRY} WHERE image = ? ORDER BY attempt DESC LIMIT 1", (image,)).fetchone()
-    return row and entry_of(row)
+    return row and entry_of(row, key)
 
 
-def begin(connection: sqlite3.Connection, image: int, *, attempt: int, now_s: float) -> Entry:
+def begin(connection: sqlite3.Connection, image: int, key: Key, *, attempt: int, now_s: float) -> Entry:
     """Begin another attempt and return it."""
     connection.execute(
         "INSERT INTO attempts (image, attempt, state, begun_s) VALUES (?, ?, 'waiting', ?)",
         (image, attempt, now_s),
     )
-    entry = latest(connection, image)
+    entry = latest(connection, image, key)
     assert entry is not None  # noqa: S101  just written
     return entry

@@ -193,7 +193,7 @@ class Holder:
             f"SELECT id, owner, leased_until_s FROM images WHERE id = ({IMAGE})", key_values(key)
         ).fetchone()
         connection.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (image["id"], name))
-        entry = latest(connection, image["id"])
+        entry = latest(connection, image["id"], key)
         if entry is not None and entry.ended and not self._is_redone(entry, redo):
             return Claim(entry=entry, granted=False, maybe_sent=False)
         others = image["owner"] not in {None, self._name}
@@ -201,7 +201,7 @@ class Holder:
             return Claim(entry=entry, granted=False, maybe_sent=False)
         if entry is None or entry.ended:
             attempt = 1 if entry is None else entry.attempt + 1
-            entry, others = begin(connection, image["id"], attempt=attempt, now_s=now_s), False
+            entry, others = begin(connection, image["id"], key, attempt=attempt, now_s=now_s), False
         connection.execute(
             "UPDATE images SET owner = ?, leased_until_s = ? WHERE id = ?",
             (self._name, self._leases.until_s, image["id"]),

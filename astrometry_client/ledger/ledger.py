@@ -82,7 +82,7 @@ class Ledger:
 
         def step(connection: sqlite3.Connection) -> Entry | None:
             image = connection.execute(IMAGE, key_values(key)).fetchone()
-            return latest(connection, image["id"]) if image else None
+            return latest(connection, image["id"], key) if image else None
 
         return self._file.transact(step)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -137,7 +138,8 @@ class Entry:
 
 def settings_json(settings: Settings) -> str:
     """Return settings as the ledger keeps them."""
-    return json.dumps(settings.payload(), sort_keys=True, separators=(",", ":"))
+    told = json.dumps(settings.payload(), sort_keys=True, separators=(",", ":"))
+    return sys.intern(told)  # thousands of images in work have the same
 
 
 def calibration_json(calibration: Calibration) -> str:
