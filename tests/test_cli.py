@@ -26,7 +26,7 @@ from astrometry_client.session import get_local_session
 from astrometry_client.session.retrying import Retrying
 
 VIEW = sky.View(ra_deg=83.8, dec_deg=-1.0, width_deg=25.0, position_angle_deg=30.0)
-COMMAND = (sys.executable, "-m", "astrometry_client.cli")
+COMMAND = (sys.executable, "-m", "astrometry_client")
 
 
 def run(*arguments: str | Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -223,6 +223,12 @@ def test_ctrl_c_ends_in_one_line_and_leaves_nothing(image: Path) -> None:
     assert process.returncode == 130
     assert told.strip().splitlines()[-1] == "astrometry-client: Interrupted."
     assert [path.name for path in image.parent.iterdir()] == ["orion.png"]
+
+
+def test_ctrl_c_ends_in_one_line_before_the_command_is_there(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    result = run("status", folder=tmp_path, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    assert (result.returncode, result.stderr) == (130, "astrometry-client: Interrupted.\n")
 
 
 def test_dry_run_ends_without_a_server_or_a_key(image: Path) -> None:

@@ -179,7 +179,7 @@ def large(ledger: Ledger) -> Path:
 
 
 def test_reader_that_has_seen_enough_ends_it_quietly(large: Path) -> None:
-    command = [sys.executable, "-m", "astrometry_client.cli", "results", "--ledger", str(large)]
+    command = [sys.executable, "-m", "astrometry_client", "results", "--ledger", str(large)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stderr is not None

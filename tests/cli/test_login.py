@@ -17,7 +17,7 @@ from astrometry_client.config import config_file, state_dir
 from astrometry_client.login import Session
 from astrometry_client.server.run import LocalServer
 
-COMMAND = (sys.executable, "-m", "astrometry_client.cli")
+COMMAND = (sys.executable, "-m", "astrometry_client")
 
 
 def run(*arguments: str | Path, told: str = "", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -31,7 +31,7 @@ from astrometry_client.testing import NovaServer, fits_image
 
 PNG = b"\x89PNG\r\n\x1a\n"
 QUEUED = {"processing_started": "None", "processing_finished": "None", "jobs": [], "job_calibrations": []}
-COMMAND = (sys.executable, "-m", "astrometry_client.cli")
+COMMAND = (sys.executable, "-m", "astrometry_client")
 
 Solve = Callable[..., Result]
 
