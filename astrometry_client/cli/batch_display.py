@@ -96,7 +96,11 @@ class BatchDisplay:
 
     def __rich__(self) -> Text:
         """Return the display."""
-        return Text("\n".join([*(f"  {line}" for line in self._ends), *self.lines()]), overflow="ellipsis", no_wrap=True)
+        return Text(
+            "\n".join([*(f"  {line}" for line in self._ends), *self.lines()]),
+            overflow="ellipsis",
+            no_wrap=True,
+        )
 
     def tell(self, line: str) -> None:
         """Print a line that stays."""
