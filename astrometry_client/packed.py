@@ -1,6 +1,7 @@
 """Small images that travel together: one tar, one submission, each with its own claim in the ledger."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import attrs
@@ -61,8 +62,14 @@ class Packing:
     size: int = MOST_IN_A_TAR
     is_wanted: bool = False
     _open: _Tar | None = attrs.field(default=None, init=False)
-    _order: flow.Order = attrs.field(factory=flow.Order, init=False)
+    _order: flow.Order = attrs.field(init=False)
     _earlier: dict[int, flow.Pack] = attrs.field(factory=dict, init=False)
+
+    @_order.default
+    def _known_order(self) -> flow.Order:
+        server = self.login.base_url
+        known = self.holder.names_in_tars(server)
+        return flow.Order(known.kept, known.broken, partial(self.holder.found_in_tar, server))
 
     def earlier(self, submission_id: int, filename: str) -> flow.Pack:
         """Return the pack that a file was sent in by an earlier run."""

@@ -239,21 +239,24 @@ class RecordedSolves:
     def _wait_in_pack(self, upload: Upload, pack: flow.Pack, claim: Claim) -> flow.Steps[Solution | None]:
         """Return the solution of an image that was sent with others; `None` if the server has dropped it."""
         filename = claim.entry.filename or cast(FileUpload, upload).marked_name(claim.entry.mark)
-        found = yield from flow.wait_in_pack(pack, filename, server=self.login.base_url, polling=self.polling)
-        if found.job_id is None:
-            return None
-        if not found.solved:
-            raise flow.unsolved(found.job_id, pack.submission_id)
-        return (
-            yield from flow.fetch(
+        server, polling = self.login.base_url, self.polling
+        while True:
+            found = yield from flow.wait_in_pack(pack, filename, server=server, polling=polling)
+            if found.job_id is None:
+                return None
+            if not found.solved:
+                raise flow.unsolved(found.job_id, pack.submission_id)
+            solution = yield from flow.fetch(
                 found.job_id,
                 pack.submission_id,
-                server=self.login.base_url,
+                server=server,
                 name=upload.name,
-                polling=self.polling,
+                polling=polling,
                 top_down=upload.top_down,
             )
-        )
+            is_of_another = yield flow.Local(partial(cast(FileUpload, upload).is_of_another_size, solution))
+            if not (is_of_another and pack.doubt(filename)):
+                return solution
 
     def _send(self, upload: Upload, claim: Claim) -> flow.Steps[tuple[int | None, int | None]]:
         """Bring the image to the server, and return its submission, or its job if only that was found."""

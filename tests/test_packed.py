@@ -6,7 +6,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import pytest
@@ -28,7 +28,7 @@ from astrometry_client.testing import (
 from astrometry_client.uploads.tar_file import tar_of
 
 POLLING = flow.Polling(first_s=5, longest_s=60)
-TABLE = TableEngine({"dark*": UNSOLVED, "text*": Rejected()}, otherwise=place_of)
+TABLE = TableEngine({"*dark*": UNSOLVED, "text*": Rejected()}, otherwise=place_of)
 
 
 @attrs.frozen
@@ -96,16 +96,17 @@ def test_file_that_the_server_dropped_is_told_and_shifts_no_other(name: str, kno
     assert tars.ends[name] == flow.Found(None)
 
 
-def images(folder: Path, *names: str) -> list[Path]:
+def images(folder: Path, *names: str, width_px: int | None = None) -> list[Path]:
+    """Write images, with a width each has another of, from so many on."""
     paths = [folder / name for name in names]
-    for path in paths:
-        path.write_bytes(fits_image(path.name))
+    for number, path in enumerate(paths):
+        path.write_bytes(fits_image(path.name, **({"width_px": width_px + number} if width_px else {})))
     return paths
 
 
 def check(result: BatchResult) -> None:
     """Check that a result is that of its own file."""
-    if result.name.startswith("dark"):
+    if "dark" in result.name:
         assert isinstance(result.error, StatusFailedException)
     elif result.name.startswith("text"):
         assert isinstance(result.error, SubmissionFailed)
@@ -216,6 +217,89 @@ def test_tar_of_an_earlier_run_is_gone_on_with_by_name(
     for pack in (False, True):
         solve(paths, pack=pack)
     assert len(server.uploads) == 1
+
+
+class Disorderly(NovaServer):
+    """Takes the files of a tar in another order than they came in."""
+
+    disorder: Callable[[list[Any]], object] = list.reverse
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        queue = self._desk._queue
+        read = queue.finish_reading
+
+        def finish_reading(submission_id: int, images: list[Any], **more: Any) -> None:
+            self.disorder(images)
+            read(submission_id, images, **more)
+
+        queue.finish_reading = finish_reading  # type: ignore[method-assign]
+        return self
+
+
+class Shuffling(Disorderly):
+    disorder = staticmethod(random.Random(1).shuffle)
+
+
+class Rotating(Disorderly):
+    disorder = staticmethod(lambda found: found.append(found.pop(0)))
+
+
+class SwappingTheLast(Disorderly):
+    """Too seldom to be noticed by the names of a few."""
+
+    disorder = staticmethod(lambda found: found.append(found.pop(-2)))
+
+
+def trusting(ledger: Ledger, server: NovaServer) -> None:
+    """Let a ledger know of many jobs that were in their places."""
+    with ledger.holder() as holder:
+        for _ in range(20):
+            holder.found_in_tar(server.url, kept=True)
+
+
+def names_asked(server: NovaServer) -> int:
+    return sum(request.call == "info" for request in server.requests)
+
+
+@pytest.mark.parametrize("knows", [False, True], ids=["from the start", "after trust was won"])
+@pytest.mark.parametrize("kind", [Shuffling, Rotating])
+def test_server_that_mixes_up_tars_mixes_up_no_results(
+    kind: type[Disorderly], knows: bool, ledger: Ledger, tmp_path: Path
+) -> None:
+    with kind(solvers=4, engine=TABLE) as server, server.client_session(max_retries=0) as session:
+        if knows:
+            trusting(ledger, server)
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        for night in range(2):
+            paths = images(tmp_path, *(f"{night}{name}" for name in NAMES[:10]))
+            for result in client.solve_many(paths, ledger=ledger, pack=True):
+                check(result)
+        assert names_asked(server) >= 20
+        with ledger.holder() as holder:
+            assert holder.names_in_tars(server.url).broken > 0
+
+
+def test_size_that_is_not_that_of_the_file_gives_a_mix_up_away(ledger: Ledger, tmp_path: Path) -> None:
+    with SwappingTheLast(solvers=1, engine=TABLE) as server, server.client_session(max_retries=0) as session:
+        trusting(ledger, server)
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        paths = images(tmp_path, *(f"sky{number}.fits" for number in range(10)), width_px=32)
+        results = [*client.solve_many(paths, ledger=ledger, pack=True)]
+        assert len(server.uploads) == 1
+    for result in results:
+        check(result)
+
+
+def test_order_that_a_run_has_proven_spares_the_next_its_names(
+    server: NovaServer, solve: Solve, ledger: Ledger, tmp_path: Path
+) -> None:
+    solve(images(tmp_path, *(f"sky{number}.fits" for number in range(10))))
+    assert names_asked(server) == 10
+    solve(images(tmp_path, *(f"sky-b{number}.fits" for number in range(10))))
+    assert names_asked(server) < 16
+    with ledger.holder() as holder:
+        assert holder.names_in_tars(server.url).kept == names_asked(server)
 
 
 def test_tar_holds_nothing_of_this_machine(tmp_path: Path) -> None:

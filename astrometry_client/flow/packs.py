@@ -4,7 +4,8 @@ Each job is matched with its file by the name that the server kept, or by its pl
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Final, Literal, Self
 
@@ -15,30 +16,50 @@ from astrometry_client.errors import AstrometryError, NotFound
 from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen
 from astrometry_client.flow.line import Watch
 from astrometry_client.flow.looking import looking
-from astrometry_client.flow.steps import Make, Polling, Stage, Steps
+from astrometry_client.flow.steps import Local, Make, Polling, Stage, Steps
 from astrometry_client.flow.waiting import ENDED
 from astrometry_client.models import JobInfo, SubmissionStatus
 
 SlotState = Literal["queued", "solving", "success", "failure"]
 
 _ENOUGH: Final = 10
-"""After so many jobs that were all where their file was in its tar, one name a tar is checked, not all."""
+"""After so many jobs that were all where their file was in its tar, as many as a tar has, one name a tar is
+checked, not all. (Upstream's `net/process_submissions.py` takes members in their order; read 2026-11.)"""
 
 _BUSY_S: Final = 0.1
 """Seconds until it is asked again whether another's look was answered."""
 
 
+def _forget(_kept: bool) -> None:
+    """Do nothing: what is found holds for this process only."""
+
+
 @attrs.define
 class Order:
-    """Whether a server's jobs come in the order of the files in their tars."""
+    """Whether a server's jobs come in the order of the files in their tars.
+
+    Parameters
+    ----------
+    kept, broken
+        How many names were found where they should be, and how many were not.
+    write
+        Writes down what one more name was.
+    """
 
     kept: int = 0
-    broken: bool = False
+    broken: int = 0
+    write: Callable[[bool], None] = _forget
 
     @property
     def is_known(self) -> bool:
         """Whether it was always kept, often enough."""
         return self.kept >= _ENOUGH and not self.broken
+
+    def checked(self, kept: bool) -> Steps[None]:
+        """Take note of one more name."""
+        self.kept += kept
+        self.broken += not kept
+        yield Local(partial(self.write, kept))
 
 
 @attrs.frozen
@@ -100,6 +121,7 @@ class Pack:
         for _ in filenames if whole else ():
             self._add_slot()
         self._rests_until_s = now_s
+        self._is_doubted = False
         self._asked_s = now_s
 
     def found(self, filename: str) -> Found | None:
@@ -113,6 +135,11 @@ class Pack:
             return Found(slot.job_id, slot.state == "success") if slot.over else None
         complete = self.status is not None and self.status.finished is not None and self.status.jobs
         return Found(None) if complete and all(slot.filename for slot in self._slots) else None
+
+    def doubt(self, filename: str) -> bool:
+        """Have all names asked for, and return whether that of this file's job was not known before."""
+        self._is_doubted = True
+        return all(slot.filename != filename for slot in self._slots)
 
     def stage(self, filename: str) -> Stage:
         """Return how far a file seems to have come."""
@@ -141,7 +168,7 @@ class Pack:
             if slot is None or slot.job_id is None:
                 self._took((yield Make(api.submission_status(server, self.submission_id), "solving")))
             else:
-                self._took_name(slot, (yield Make(api.job_info(server, slot.job_id), "solving")))
+                yield from self._took_name(slot, (yield Make(api.job_info(server, slot.job_id), "solving")))
         except NotFound:
             if slot is None:
                 raise
@@ -161,7 +188,7 @@ class Pack:
     def _in_place(self) -> bool:
         """Whether the job of a file is the one in its place."""
         named = any(slot.filename for slot in self._slots)
-        return self._fits and self._order.is_known and named
+        return self._fits and self._order.is_known and named and not self._is_doubted
 
     @property
     def _fits(self) -> bool:
@@ -233,18 +260,16 @@ class Pack:
         for slot in slots:
             self._saw(slot, "queued")
 
-    def _took_name(self, slot: _Slot, info: JobInfo) -> None:
+    def _took_name(self, slot: _Slot, info: JobInfo) -> Steps[None]:
         """Take note of what a job itself tells."""
-        if slot.filename is None:
-            slot.filename = PurePosixPath(info.original_filename).name
-            if self._fits:
-                right = slot.filename == self.filenames[self._slots.index(slot)]
-                self._order.kept += right
-                self._order.broken = self._order.broken or not right
         if info.state in ENDED:
             self._ended(slot, "success" if info.state == "success" else "failure")
         else:
             self._saw(slot, "solving")
+        if slot.filename is None:
+            slot.filename = PurePosixPath(info.original_filename).name
+            if self._fits:
+                yield from self._order.checked(slot.filename == self.filenames[self._slots.index(slot)])
 
     def _ended(self, slot: _Slot, state: SlotState) -> None:
         if not slot.over:

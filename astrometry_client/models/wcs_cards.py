@@ -47,6 +47,12 @@ def calibration_from(wcs_file: bytes, *, top_down: bool) -> Calibration | None:
     )
 
 
+def size_told(header: bytes, width: str, height: str) -> tuple[int, int] | None:
+    """Return the size that two cards of a FITS file's first header tell, in pixels; `None` without them."""
+    cards = _numbers(header)
+    return (int(cards[width]), int(cards[height])) if {width, height} <= cards.keys() else None
+
+
 def _numbers(wcs_file: bytes) -> dict[str, float]:
     """Return the cards of the first header that hold numbers."""
     numbers = {}

@@ -13,7 +13,8 @@ import attrs
 from astrometry_client import api
 from astrometry_client.errors import InputError, UnreadableFileError
 from astrometry_client.login import Session
-from astrometry_client.models import Settings, UploadReceipt
+from astrometry_client.models import Settings, Solution, UploadReceipt
+from astrometry_client.models.wcs_cards import size_told
 from astrometry_client.request import SessionRequest
 from astrometry_client.session import is_loopback
 from astrometry_client.uploads.contents import Opener, hdus_in_memory, opener_of, own_name, writer_of
@@ -36,6 +37,7 @@ _LONGEST_STEM = 200
 
 
 _BLOCK_BYTES = 2**20
+_HEADER_BYTES = 2**16
 
 
 @attrs.frozen(init=False, eq=False)
@@ -130,6 +132,13 @@ class FileUpload(Upload):
         with self._opened() as file:
             compressed = is_compressed(file.read(_BLOCK_BYTES))
             return not (compressed or self.is_archive) and file.seek(0, io.SEEK_END) <= _SMALL_BYTES
+
+    def is_of_another_size(self, solution: Solution) -> bool:
+        """Return whether a solution tells another size than this file, as far as both tell theirs."""
+        with self._opened() as file:
+            own = size_told(file.read(_HEADER_BYTES), "NAXIS1", "NAXIS2")
+        told = size_told(solution.wcs_file, "IMAGEW", "IMAGEH")
+        return own is not None and told is not None and own != told
 
     def content_sha256(self) -> str:
         """Return the SHA-256 of the file; see `Upload.content_sha256`. No other version is sent later."""
