@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import click
-
 from astrometry_client.cli.extras import needs_server
+from astrometry_client.cli.progress import tell
 from astrometry_client.client import Client
 from astrometry_client.config import DEFAULTS
 
@@ -28,6 +27,6 @@ def local_client(*, workers: int | None = 1) -> Iterator[Client]:
     """
     with needs_server():
         from astrometry_client.server.run import LocalServer
-    click.echo("Starting the embedded server.", err=True)
+    tell("Starting the embedded server.")
     with LocalServer(workers=workers) as server, Client(server.api_key, base_url=server.url) as client:
         yield client

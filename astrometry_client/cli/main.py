@@ -14,6 +14,7 @@ from astrometry_client.cli.exit_codes import exit_code, message, table
 from astrometry_client.cli.index import index
 from astrometry_client.cli.ledger import export, results, status
 from astrometry_client.cli.login import login, logout, whoami
+from astrometry_client.cli.progress import tell
 from astrometry_client.cli.resume import resume
 from astrometry_client.cli.serve import serve
 from astrometry_client.cli.solve import solve
@@ -36,9 +37,16 @@ class _OneLineErrors(click.Group):
             sys.exit(exit_code(error))
 
 
+class _ToStandardError(logging.Handler):
+    """Tells the user."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell(self.format(record))
+
+
 def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
     """Tell a warning as what it says; where in the code it was given helps no user."""
-    click.echo(f"astrometry-client: {message}", err=True)
+    tell(f"astrometry-client: {message}")
 
 
 @click.group(cls=_OneLineErrors, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -48,7 +56,8 @@ def main(verbose: int) -> None:
     """Plate-solve images with an Astrometry.net server: nova, your own, or one started on the spot."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     warnings.showwarning = _tell_warning
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    form = "%(levelname)s %(name)s: %(message)s" if verbose else "astrometry-client: %(message)s"
+    logging.basicConfig(level=level, format=form, handlers=[_ToStandardError()])
 
 
 for command in (

@@ -480,7 +480,9 @@ def test_terminal_shows_what_happens_and_keeps_what_failed(
 ) -> None:
     names = images(folder, "a", "dark", "slow")
     held = hold(server)
-    process = start(server, tmp_path, *names, terminal=True)
+    (folder / "key").write_text("word")
+    (folder / "key").chmod(0o644)
+    process = start(server, tmp_path, *names, "--key-file", "key", terminal=True)
     shown = b""
     assert process.stdout is not None
     deadline_s = time.monotonic() + 30
@@ -497,7 +499,10 @@ def test_terminal_shows_what_happens_and_keeps_what_failed(
     text = shown.decode()
     for words in ("in the server's queue", "1 solved", "a minute", "left", "a.png: RA", "dark.png: Job"):
         assert words in text, words
-    assert re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).count("Solved 2 of 3") == 1
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    assert plain.count("Solved 2 of 3") == 1
+    # A warning stands on a line of its own above the display.
+    assert re.search(r"[\r\n]astrometry-client: Others can read the API key in key: chmod 600 it\.", plain)
 
 
 def test_ledger_that_cannot_grow_ends_the_batch_in_one_line(
