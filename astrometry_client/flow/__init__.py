@@ -7,7 +7,8 @@ returned. A flow knows no clock and opens nothing, so it can be stepped by hand.
 
 from astrometry_client.flow.forecast import Forecast
 from astrometry_client.flow.looking import ForeseenLooks
-from astrometry_client.flow.packs import Found, Order, Pack, wait_in_pack
+from astrometry_client.flow.order import Order
+from astrometry_client.flow.packs import Found, Pack, wait_in_pack
 from astrometry_client.flow.solving import fetch, follow, follow_job, solve, unsolved
 from astrometry_client.flow.steps import Effect, Local, Make, Polling, Stage, Step, Steps, Wait
 from astrometry_client.flow.uploading import Lookup, find, send

@@ -4,8 +4,7 @@ Each job is matched with its file by the name that the server kept, or by its pl
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final, Literal, Self
 
@@ -16,50 +15,15 @@ from astrometry_client.errors import AstrometryError, NotFound
 from astrometry_client.flow.forecast import AT_ONCE_S, Forecast, Seen
 from astrometry_client.flow.line import Watch
 from astrometry_client.flow.looking import looking
-from astrometry_client.flow.steps import Local, Make, Polling, Stage, Steps
+from astrometry_client.flow.order import Order
+from astrometry_client.flow.steps import Make, Polling, Stage, Steps
 from astrometry_client.flow.waiting import ENDED
 from astrometry_client.models import JobInfo, SubmissionStatus
 
 SlotState = Literal["queued", "solving", "success", "failure"]
 
-_ENOUGH: Final = 10
-"""After so many jobs that were all where their file was in its tar, as many as a tar has, one name a tar is
-checked, not all. (Upstream's `net/process_submissions.py` takes members in their order; read 2026-11.)"""
-
 _BUSY_S: Final = 0.1
 """Seconds until it is asked again whether another's look was answered."""
-
-
-def _forget(_kept: bool) -> None:
-    """Do nothing: what is found holds for this process only."""
-
-
-@attrs.define
-class Order:
-    """Whether a server's jobs come in the order of the files in their tars.
-
-    Parameters
-    ----------
-    kept, broken
-        How many names were found where they should be, and how many were not.
-    write
-        Writes down what one more name was.
-    """
-
-    kept: int = 0
-    broken: int = 0
-    write: Callable[[bool], None] = _forget
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it was always kept, often enough."""
-        return self.kept >= _ENOUGH and not self.broken
-
-    def checked(self, kept: bool) -> Steps[None]:
-        """Take note of one more name."""
-        self.kept += kept
-        self.broken += not kept
-        yield Local(partial(self.write, kept))
 
 
 @attrs.frozen
@@ -179,20 +143,19 @@ class Pack:
         finally:
             self.is_looking = False
 
-    def forget(self) -> None:
-        """Watch none of the files any more."""
-        for slot in self._slots:
-            self._forecast.forget(slot.watch)
+    @property
+    def _fits(self) -> bool:
+        return self._whole and len(self._slots) == len(self.filenames)
+
+    @property
+    def _is_trusted(self) -> bool:
+        """Whether one name will do for all."""
+        return self._fits and self._order.is_known and not self._is_doubted
 
     @property
     def _in_place(self) -> bool:
         """Whether the job of a file is the one in its place."""
-        named = any(slot.filename for slot in self._slots)
-        return self._fits and self._order.is_known and named and not self._is_doubted
-
-    @property
-    def _fits(self) -> bool:
-        return self._whole and len(self._slots) == len(self.filenames)
+        return self._is_trusted and any(slot.filename for slot in self._slots)
 
     def _nameless(self) -> _Slot | None:
         """Return a job whose name must be known before its end is believed, or whether a file was dropped."""
@@ -200,8 +163,8 @@ class Pack:
             return None
         jobs = [slot for slot in self._slots if slot.job_id is not None and slot.filename is None]
         over = [slot for slot in jobs if slot.over or not self._fits]
-        if over and self._fits and self._order.is_known:
-            # Any name will do: take that of a job whose state is worth knowing, too.
+        if over and self._is_trusted:
+            # Take the name of a job of which the state is worth knowing, too.
             return min(jobs, key=self._doubt_s)
         return over[0] if over else None
 
@@ -221,7 +184,8 @@ class Pack:
         """Take note of what the submission tells."""
         self.status, now_s = status, self._forecast.now_s()
         if status.failed:
-            self.forget()
+            for slot in self._slots:
+                self._forecast.forget(slot.watch)
         if status.finished is None or not status.jobs:
             self._see_queued(self._slots[:1])
             self._rests_until_s = now_s + self._rest_s
