@@ -161,11 +161,15 @@ def stars_of(path: Path) -> tuple[Floats, Floats]:
 
 def stars_near(paths: Iterable[Path], *, centre: Floats, radius_deg: float) -> tuple[Floats, Floats]:
     """Return the stars of all these files within a circle: positions in degrees (n, 2), magnitudes (n)."""
-    vectors, magnitudes = zip(*(stars_of(path) for path in paths), strict=True)
-    every, mags = np.concatenate(vectors), np.concatenate(magnitudes)
-    near = every @ centre > math.cos(math.radians(min(radius_deg, 180.0)))
-    every, mags = every[near], mags[near]
-    _, first = np.unique(np.round(every * 1e5).astype(np.int64), axis=0, return_index=True)
+    least_cosine = math.cos(math.radians(min(radius_deg, 180.0)))
+    found = []
+    for vectors, magnitudes in map(stars_of, paths):
+        near = vectors @ centre > least_cosine
+        found.append((vectors[near], magnitudes[near]))
+    every, mags = map(np.concatenate, zip(*found, strict=True))
+    # Several files have a star at the same place, within 2 arcsec: one whole number for each place.
+    places = np.round(every * 1e5).astype(np.int64) @ np.array([1 << 40, 1 << 20, 1])
+    _, first = np.unique(places, return_index=True)
     return to_degrees(every[first]), mags[first]
 
 

@@ -27,6 +27,9 @@ STARS_PER_TERM = 2.0
 FEWEST_STARS = 8
 """Fewer matched stars than this prove nothing."""
 
+SAME_PLACE_DEG = 1e-10
+"""A reference point that moves by less does not move: that is less than a millionth of an arcsecond."""
+
 LARGEST_CHANCE = 1e-9
 """Largest chance, over all places the match could have been found in, that unrelated points agree so well."""
 
@@ -112,12 +115,13 @@ def _fit(xy: Floats, degrees: Floats, *, field: Field, order: int, start: Wcs) -
     crpix = np.array([field.width_px + 1.0, field.height_px + 1.0]) / 2.0
     unit = math.hypot(field.width_px, field.height_px) / 2.0
     exponents = terms(order, lowest=0)
-    design = powers((xy - crpix) / unit, exponents)
+    inverse = np.linalg.pinv(powers((xy - crpix) / unit, exponents))
     crval = start.to_sky(crpix[None, :])[0]
     for _ in range(4):
-        plane = project(degrees, centre=crval)
-        fitted = np.asarray(np.linalg.lstsq(design, plane, rcond=None)[0], dtype=np.float64)
+        fitted = inverse @ project(degrees, centre=crval)
         crval = deproject(fitted[:1], centre=crval)[0]
+        if np.abs(fitted[0]).max() < SAME_PLACE_DEG:
+            break
     by_term = dict(zip(exponents, fitted, strict=True))
     cd = np.column_stack([by_term[1, 0], by_term[0, 1]]) / unit
     higher = terms(order, lowest=2)
