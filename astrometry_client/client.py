@@ -294,8 +294,10 @@ class Client(Ways):
         max_unfinished
             Images in work at once, 1 or more.
         pack
-            Whether files of 2 MiB at most travel in tars of up to ten, each a submission with a job for each
-            file, which takes fewer requests. Each job is matched with its file by the name the server kept.
+            Whether files of 2 MiB at most travel in tars of up to ten, which takes half the requests. Off by
+            default: a job is matched with its file by its name until ten names at this server were in the
+            order of their tar, and then by its place, with one name a tar; nothing that a server promises
+            says that its order will stay. Ends are also known up to a second later.
         on_step
             Called with the file before each request and each wait for it.
 

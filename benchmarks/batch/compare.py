@@ -13,6 +13,7 @@ import json
 import math
 import random
 import re
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -189,9 +190,10 @@ def ours_async(server: NovaServer, paths: list[Path], ledger: Path) -> Right:
 def _ledger(path: Path, server: NovaServer) -> Ledger:
     """Return a ledger; each server of the benchmark has another port, but they are alike."""
     ledger = Ledger(path)
-    known = sorted({entry.key.server for entry, _ in ledger.entries()} - {server.url})
-    earlier_s = [solve_s for url in known for solve_s in ledger.solve_times_s(url)]
-    ledger.solve_times_s = lambda *_, **__: earlier_s  # type: ignore[method-assign]
+    ledger.solve_times_s(server.url)  # makes the file
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE images SET server = ?", (server.url,))
+        connection.execute("UPDATE orders SET server = ?", (server.url,))
     return ledger
 
 
@@ -233,12 +235,14 @@ def net_client(server: NovaServer, paths: list[Path], _ledger: Path) -> Right:
 CLIENTS: Final[dict[str, Callable[[NovaServer, list[Path], Path], Right]]] = {
     "cold": ours,
     "warm": ours,
-    "packed": lambda server, paths, ledger: ours(server, paths, ledger, pack=True),
+    "packed-first": partial(ours, pack=True),
+    "packed": partial(ours, pack=True),
     "async": ours_async,
     "astrometry-net-client": net_client,
     "astroquery": astroquery,
 }
-"""Ours share a ledger, which is empty at first; each night has other images."""
+"""Ours share a ledger, which is empty at first; each night has other images. The first tars at a
+server have all their names asked for."""
 
 
 def compare(names: list[str], folder: Path) -> Iterator[Row]:
