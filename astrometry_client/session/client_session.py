@@ -28,6 +28,7 @@ from astrometry_client.session.formatting import redact_url
 from astrometry_client.session.limiting import make_limiter
 from astrometry_client.session.loopback import is_loopback
 from astrometry_client.session.open_sessions import note_closed, note_open
+from astrometry_client.session.rates import rates_of
 from astrometry_client.session.requesting import RequestingMixin, Timeout, log_request
 from astrometry_client.session.retrying import Retrying, RetryPolicy
 from astrometry_client.session.sending import SendingMixin
@@ -131,18 +132,19 @@ class ClientSession(  # type: ignore[misc]
     ) -> None:
         _check_known(kwargs)
         rates = (per_second, per_minute, per_day)
+        others = rates_of(additional_rate_limit)
         limiter = make_limiter(
-            **_rates(*rates),
+            **_rates(others, *rates),
             burst=burst,
             bucket_class=bucket_class,
             bucket_kwargs=bucket_kwargs,
             ratelimit_path=ratelimit_path,
             use_file_lock=use_file_lock,
-            additional_rate_limit=additional_rate_limit,
+            additional_rate_limit=others,
             on_wait=on_wait,
         )
         self.limited = limiter is not None
-        self.limits_loopback = any(rate is not NOT_GIVEN for rate in rates) or bool(additional_rate_limit)
+        self.limits_loopback = any(rate is not NOT_GIVEN for rate in rates) or bool(others)
         self.caching = cache_file is not None
         self.caches_loopback = not isinstance(cache_file, NotGiven)
         self._keeps_others = cache_control or bool(urls_expire_after) or expire_after is not NOT_GIVEN
@@ -328,10 +330,18 @@ class ClientSession(  # type: ignore[misc]
         return endpoint.final or (others and endpoint is UNKNOWN)
 
 
-def _rates(*chosen: float | NotGiven | None) -> dict[str, float | None]:
-    """Return the rates to hold: the first two are those of the defaults unless one of them was chosen."""
+def _rates(others: list[Rate], *chosen: float | NotGiven | None) -> dict[str, float | None]:
+    """Return the rates to hold: the first two are those of the defaults unless one of them was chosen.
+
+    A default beside which there is a stricter limit would never matter, and is left out.
+    """
     if all(rate is NOT_GIVEN for rate in chosen[:2]):
-        chosen = (DEFAULTS.per_second, DEFAULTS.per_minute, *chosen[2:])
+        usual = ((DEFAULTS.per_second, 1000), (DEFAULTS.per_minute, 60_000))
+        kept = (
+            None if any(rate.limit <= limit and rate.interval >= interval_ms for rate in others) else limit
+            for limit, interval_ms in usual
+        )
+        chosen = (*kept, *chosen[2:])
     given = (None if isinstance(rate, NotGiven) else rate for rate in chosen)
     return dict(zip(("per_second", "per_minute", "per_day"), given, strict=True))
 

@@ -81,11 +81,15 @@ def _limit(name: str, value: float, interval_s: float) -> _Limit:
     return _Limit(f"{name}={value}", windows)
 
 
+def rates_of(given: Rate | Iterable[Rate] | None) -> list[Rate]:
+    """Return one rate, or several, as a list."""
+    return [given] if isinstance(given, Rate) else list(given or ())
+
+
 def _additional(rates: Rate | Iterable[Rate] | None) -> list[_Limit]:
-    listed = [rates] if isinstance(rates, Rate) else list(rates or ())
     return [
         _Limit(f"additional_rate_limit={rate!r}", (Window(rate.limit, rate.interval / 1000),))
-        for rate in listed
+        for rate in rates_of(rates)
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 import requests
 from arrivals import ManualTime
 from faulty_server import Answer, Fault, FaultyServer, answer_json
+from pyrate_limiter import Rate
 from requests_cache import CacheMixin
 from requests_ratelimiter import LimiterMixin
 from urllib3 import filepost
@@ -131,6 +132,15 @@ def test_daily_limit_comes_on_top_of_the_defaults() -> None:
     with ClientSession() as default, ClientSession(per_day=1000) as daily, ClientSession(per_second=2) as own:
         assert set(default.limiter.windows) < set(daily.limiter.windows)
         assert len(own.limiter.windows) == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "left"),
+    [(Rate(1, 5000), [(30, 60), (1, 5)]), (Rate(9, 90_000), [(1, 1), (9, 90)]), (Rate(1, 60_000), [(1, 60)])],
+)
+def test_default_gives_way_to_a_stricter_limit(rate: Rate, left: list[tuple[int, float]]) -> None:
+    with ClientSession(additional_rate_limit=rate) as session:
+        assert [(window.limit, window.interval_s) for window in session.limiter.windows] == left
 
 
 def test_no_limit_is_none() -> None:
