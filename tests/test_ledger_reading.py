@@ -14,9 +14,10 @@ import pytest
 
 from astrometry_client import Ledger, Settings
 from astrometry_client.errors import LedgerError, StatusFailedException
-from astrometry_client.ledger import LOCAL, Entry, Holder, Key, LedgerReader
+from astrometry_client.ledger import LOCAL, Entry, Holder, Key, LedgerReader, State
 from astrometry_client.models import Calibration, Solution
 
+UNFINISHED: tuple[State, ...] = ("waiting", "sending", "sent")
 SERVER, OTHER = "https://nova.example", "https://other.example"
 SOLUTION = Solution(
     name="a.fits",
@@ -75,7 +76,7 @@ def test_image_that_was_solved_on_this_machine_is_not_unfinished_elsewhere(path:
         (OTHER, "waiting"): 1,
         (LOCAL, "solved"): 2,
     }
-    assert [image.entry.key.server for image in reader.unfinished()] == [OTHER]
+    assert [image.entry.key.server for image in reader.images(states=UNFINISHED)] == [OTHER]
 
 
 def test_images_come_with_their_paths_and_last_attempt(path: Path) -> None:
@@ -92,7 +93,7 @@ def test_images_are_chosen_by_server_and_state(path: Path) -> None:
     reader = LedgerReader(path)
     assert [image.entry.key.server for image in reader.images(server=OTHER)] == [OTHER]
     assert [image.paths for image in reader.images(server=f"{SERVER}/", states=["failed"])] == [("3.fits",)]
-    assert [image.entry.state for image in reader.unfinished()] == ["sent", "waiting"]
+    assert [image.entry.state for image in reader.images(states=UNFINISHED)] == ["sent", "waiting"]
     assert list(reader.images(states=[])) == []
 
 

@@ -12,7 +12,7 @@ from astrometry_client.cli.batch_options import BatchOptions, batch_options
 from astrometry_client.cli.exit_codes import ImagesLeft
 from astrometry_client.cli.solve_many import solve_many
 from astrometry_client.errors import InputError, UnreadableFileError
-from astrometry_client.ledger import LOCAL, Key, KnownImage, Ledger, LedgerReader, State
+from astrometry_client.ledger import LOCAL, Key, KnownImage, Ledger, LedgerReader
 from astrometry_client.models import Settings
 from astrometry_client.results import Place, result_names
 
@@ -59,12 +59,11 @@ def _left(
     known: Iterator[KnownImage], places: Places, *, retry_failed: bool
 ) -> Iterator[tuple[KnownImage, Places]]:
     """Yield images that are unfinished, or solved and wanted still, and where their results are wanted."""
-    states: set[State] = {"waiting", "sending", "sent", *(("failed",) if retry_failed else ())}
     for image in known:
         wanted = {path: places[path] for path in image.paths if path in places}
-        told = image.entry.key.settings_json
+        told, state = image.entry.key.settings_json, image.entry.state
         wanted = {path: place for path, place in wanted.items() if place.settings_json == told}
-        if image.entry.state in states or (image.entry.state == "solved" and wanted):
+        if wanted if state == "solved" else retry_failed or state != "failed":
             yield image, wanted
 
 

@@ -129,10 +129,6 @@ class LedgerReader:
                 yield KnownImage(entry=entry_of(row), paths=tuple(sorted(json.loads(row["names"]))))
             last = page[-1]["image"] if page else None
 
-    def unfinished(self) -> Iterator[KnownImage]:
-        """Yield the images that have not ended; see `counts`."""
-        return self.images(states=("waiting", "sending", "sent"))
-
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         with self._opened() as connection:
             return connection.execute(query, values).fetchall()

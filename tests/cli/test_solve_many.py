@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +34,6 @@ QUEUED = {"processing_started": "None", "processing_finished": "None", "jobs": [
 COMMAND = (sys.executable, "-m", "astrometry_client")
 
 Solve = Callable[..., Result]
-
-
-@pytest.fixture
-def server() -> Iterator[SmallNova]:
-    with SmallNova() as running:
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder in which the command runs."""
-    path = tmp_path / "night"
-    path.mkdir()
-    monkeypatch.chdir(path)
-    monkeypatch.setenv("ASTROMETRY_API_KEY", "key")
-    return path
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """One image by the command, again and again."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +17,8 @@ Solve = Callable[..., Result]
 
 
 @pytest.fixture
-def server() -> Iterator[SmallNova]:
-    with SmallNova() as running:
-        yield running
-
-
-@pytest.fixture
-def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a picture in the folder in which the command runs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ASTROMETRY_API_KEY", "key")
-    return picture(tmp_path / "a.png", 50)
+def image(folder: Path) -> Path:
+    return picture(folder / "a.png", 50)
 
 
 @pytest.fixture
