@@ -459,8 +459,9 @@ BAD_DAY = (
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])
+@pytest.mark.parametrize("pack", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_bad_day_of_the_server_harms_no_image(
-    new_client: NewClient, ledger: Ledger, tmp_path: Path, seed: int
+    new_client: NewClient, ledger: Ledger, tmp_path: Path, seed: int, pack: bool
 ) -> None:
     paths = images(tmp_path, *(b"dark" * (number % 10 == 0) + b"%d" % number for number in range(40)))
     day = {"faults": BAD_DAY, "session_uses": 30, "seed": seed}
@@ -471,11 +472,12 @@ def test_bad_day_of_the_server_harms_no_image(
         patient = RetryPolicy(max_retries=20, retry_time_s=1e6)
         session.retrying = attrs.evolve(session.retrying, policy=patient)
         with new_client(server.api_key, base_url=server.url, client_session=session) as client:
-            results = list(client.solve_many(paths, ledger=ledger, timeout_s=1e6))
+            results = list(client.solve_many(paths, ledger=ledger, timeout_s=1e6, pack=pack))
         assert sorted(result.path for result in results) == sorted(paths)
         for result in results:
             check(result)
-        assert len(server.uploads) == 40
+        assert sum(len(stored(upload)) for upload in server.uploads) == 40
+        assert stored_twice(server) == []
 
 
 RUN = """
