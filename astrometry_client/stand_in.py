@@ -103,10 +103,12 @@ class StandIn:
 
         Parameters
         ----------
-        files, **options
-            See `Client.solve_many`; for what is solved here.
+        files
+            See `Client.solve_many`.
         ask
             Asks the other server, such as `Client.solve_many` with its other arguments.
+        **options
+            See `Client.solve_many`; for what is solved here.
 
         Yields
         ------

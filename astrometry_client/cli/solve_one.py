@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from astrometry_client.batch import BatchResult
+from astrometry_client.cli.batch_options import STDIN
 from astrometry_client.cli.progress import stage_line
 from astrometry_client.cli.report import as_document, as_lines
 from astrometry_client.driver import Progress
@@ -36,7 +37,7 @@ def solve_one(
     if not dry:
         landing.check(image)
     started_s = time.monotonic()
-    wanted = nullcontext() if dry else landing.wanted([image])
+    wanted = nullcontext() if dry or image == STDIN else landing.wanted([image])
     with wanted, stage_line(Console(stderr=True), image.name) as on_step:
         result = ask(image, on_step)
         landed = Landed() if dry else landing.land(result)

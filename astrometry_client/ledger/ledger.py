@@ -147,6 +147,17 @@ class Ledger:
             if claim.granted:
                 holder.solved(claim.entry, solution)
 
+    def replaced(self, key: Key, *, name: str) -> None:
+        """Write down that an image lies under a path no more, as another took its place.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be written.
+        """
+        query = f"DELETE FROM names WHERE name = ? AND image = ({IMAGE})"  # noqa: S608  of our own parts
+        self._file.transact(lambda connection: connection.execute(query, (name, *key_values(key))))
+
     def expect(self, places: Mapping[str, str]) -> None:
         """Write down where results are wanted, for each path of an image, until they have landed.
 

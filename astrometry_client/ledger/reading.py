@@ -27,8 +27,10 @@ AND (state IN ('solved', 'failed') OR NOT EXISTS (
     SELECT 1 FROM images AS here JOIN attempts AS there ON there.image = here.id
     WHERE here.content_sha256 = images.content_sha256 AND here.settings_json = images.settings_json
     AND here.server = '{LOCAL}' AND there.state = 'solved'))
+AND EXISTS (SELECT 1 FROM names WHERE names.image = images.id)
 """
-"""The last attempts. What this machine has solved in place of a server is not unfinished there."""
+"""The last attempts of images that lie anywhere. What this machine has solved in place of a server is not
+unfinished there."""
 
 _IMAGES: Final = f"""
 SELECT images.id AS image, server, content_sha256, settings_json, attempts.id AS id, attempt, state, filename,

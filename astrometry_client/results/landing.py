@@ -221,6 +221,7 @@ class Landing:
             if self.ledger.entry(key) is None:
                 raise InputError(f"{image} has changed since it was solved: solve it again.")
             self.ledger.remember(attrs.evolve(key, content_sha256=new_sha256), solution, name=str(image))
+            self.ledger.replaced(key, name=str(image))
 
         write_in_place(image, solution.wcs_file, before=remember)
 

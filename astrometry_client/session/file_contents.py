@@ -44,7 +44,7 @@ def content_of(source: Any, *, field: str) -> Content:
     """
     if isinstance(source, bytes | bytearray):
         return _OpenFile(io.BytesIO(source), field)
-    if source == STANDARD_INPUT:
+    if isinstance(source, str | os.PathLike) and os.fspath(source) == STANDARD_INPUT:
         return _content_of_stream(sys.stdin.buffer, "standard input")
     if isinstance(source, str | os.PathLike):
         return _content_of_path(Path(source))

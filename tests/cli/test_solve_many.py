@@ -255,8 +255,8 @@ def test_resume_goes_on_and_tells_what_is_gone(solve: Solve, server: SmallNova, 
     assert len(server.uploads) == 6
 
 
-def test_solution_goes_into_the_image_itself_and_it_stays_known(
-    solve: Solve, server: SmallNova, folder: Path
+def test_solution_goes_into_the_image_itself_and_it_stays_known_once(
+    solve: Solve, server: SmallNova, folder: Path, tmp_path: Path
 ) -> None:
     for name in ("a.fits", "b.fits"):
         fits.PrimaryHDU(np.full((5, 5), ord(name[0]), np.int16)).writeto(folder / name)
@@ -267,6 +267,8 @@ def test_solution_goes_into_the_image_itself_and_it_stays_known(
     asked, before = len(server.arrivals), (folder / "a.fits").read_bytes()
     solve("a.fits", "b.fits", "--in-place")
     assert (len(server.arrivals), (folder / "a.fits").read_bytes()) == (asked, before)
+    known = [path for image in LedgerReader(tmp_path / "ledger").images() for path in image.paths]
+    assert sorted(known) == [str(folder / name) for name in ("a.fits", "b.fits")]
 
 
 def test_list_of_files_is_taken_and_each_is_solved_once(

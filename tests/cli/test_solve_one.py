@@ -25,9 +25,9 @@ def image(folder: Path) -> Path:
 def solve(server: SmallNova, image: Path) -> Solve:
     """Return the command, with a server and a ledger."""
 
-    def run(*arguments: str | Path, code: int = 0) -> Result:
+    def run(*arguments: str | Path, code: int = 0, given: bytes = b"") -> Result:
         told = ["--server", server.url, "--ledger", "ledger"]
-        result = CliRunner().invoke(main, ["solve", *map(str, [*arguments, *told])])
+        result = CliRunner().invoke(main, ["solve", *map(str, [*arguments, *told])], input=given)
         assert result.exit_code == code, (result.output, result.exception)
         return result
 
@@ -69,6 +69,14 @@ def test_result_of_ours_is_replaced_when_the_image_is_another_or_solved_again(
     assert image.with_suffix(".stars.png").read_bytes() != drawn
     assert "Solved a.png in " in solve("a.png", "--picture", "--force").stdout
     assert len(server.uploads) == 3
+
+
+def test_standard_input_is_solved_and_known_again(solve: Solve, server: SmallNova, image: Path) -> None:
+    content = image.read_bytes()
+    for told in ("Solved - in ", "- was solved before"):
+        assert told in solve("-", "--wcs", "a.wcs", given=content).stdout
+    assert ra_in(image.with_suffix(".wcs")) == ra_of(content)
+    assert len(server.uploads) == 1
 
 
 @pytest.mark.parametrize("taken", ["a.wcs", "a.stars.png"])
