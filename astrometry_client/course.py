@@ -9,7 +9,7 @@ import attrs
 from astrometry_client import flow
 from astrometry_client.agenda import Agenda, Errand, Lane
 from astrometry_client.circuit import Circuit
-from astrometry_client.driver import pause_s
+from astrometry_client.driver import pauses
 from astrometry_client.errors import AstrometryError
 from astrometry_client.session import ClientSession
 
@@ -85,9 +85,7 @@ class Course(Generic[Name, T, R]):
 
     def agenda(self, client_session: ClientSession) -> Agenda[Name, T]:
         """Return an empty agenda for it."""
-        return Agenda(
-            Circuit(self.server), pause_s=lambda wait: pause_s(wait, client_session), on_step=self.on_step
-        )
+        return Agenda(Circuit(self.server), pause_s=pauses(client_session), on_step=self.on_step)
 
     def acts(
         self, agenda: Agenda[Name, T], hands: Hands, clock: Callable[[], float]

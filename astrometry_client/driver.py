@@ -10,7 +10,7 @@ from astrometry_client.config import DEFAULTS, NotGiven
 from astrometry_client.errors import AstrometryError
 from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled, is_loopback
 
-__all__ = ["Progress", "drive", "pace_of", "pause_s"]
+__all__ = ["Progress", "drive", "pace_of", "pauses"]
 
 T = TypeVar("T")
 Progress = Callable[[flow.Step], None]
@@ -30,7 +30,7 @@ def drive(
         Called before each request and each wait.
     """
     session = client_session or get_local_session()
-    started_s = session.retrying.clock()
+    started_s, pause_s = session.retrying.clock(), pauses(session)
     with closing(steps):
         try:
             effect = next(steps)
@@ -43,7 +43,7 @@ def drive(
                     elif isinstance(effect, flow.Make):
                         answer = effect.request.make(session)
                     else:
-                        seconds = pause_s(effect, session)
+                        seconds = pause_s(effect)
                         if seconds:
                             session.retrying.sleep(seconds)
                         answer = session.retrying.clock() - started_s
@@ -56,9 +56,17 @@ def drive(
             return value
 
 
-def pause_s(wait: flow.Wait, client_session: ClientSession) -> float:
-    """Return how long a wait lasts: no time in a dry run, where what was uploaded is solved at once."""
-    return 0.0 if is_dry_run_enabled("POST", client_session) else wait.seconds
+def pauses(client_session: ClientSession) -> Callable[[flow.Wait], float]:
+    """Return what tells how long a wait lasts: no time in a dry run, where uploads are solved at once."""
+    return _no_time if is_dry_run_enabled("POST", client_session) else _its_seconds
+
+
+def _no_time(_wait: flow.Wait) -> float:
+    return 0.0
+
+
+def _its_seconds(wait: flow.Wait) -> float:
+    return wait.seconds
 
 
 _PUBLIC_PACE_S: Final = (5.0, 60.0)

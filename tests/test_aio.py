@@ -308,6 +308,28 @@ async def test_upload_is_broken_off_between_two_blocks_and_sent_once_later(
 
 
 @looped
+async def test_large_file_that_is_read_holds_up_nobody_and_may_be_given_up(
+    server: SmallNova, tmp_path: Path
+) -> None:
+    (path,), large = images(tmp_path, b"a"), Gate()
+    large.closing = True
+    server.responder = lambda arrival: (
+        QUEUED if arrival.path.startswith("/api/submissions/") else server.answer(arrival)
+    )
+    async with AsyncClient("key", base_url=server.url, ledger=Ledger(tmp_path / "ledger.sqlite")) as client:
+        solving = asyncio.ensure_future(client.solve(path))
+        await until(lambda: server.uploads)
+        reading = asyncio.ensure_future(client.solve(large))
+        await until(large.reached.is_set)
+        server.responder = server.answer
+        assert (await solving).calibration.ra_deg == ra_of(path.read_bytes())
+        assert await cancelled(reading, lambda: True) < 20
+        large.passed.set()
+    assert large.tell() < len(large.getvalue())
+    assert len(server.uploads) == 1
+
+
+@looped
 async def test_upload_that_may_have_arrived_is_looked_up_and_not_sent_again(
     server: SmallNova, tmp_path: Path
 ) -> None:

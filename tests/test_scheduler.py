@@ -158,3 +158,18 @@ def test_who_stops_listening_does_not_wait_for_a_silent_server(
     assert next(ended) == ("ends", True)
     ended.close()
     assert [type(error) for error in errors] == [Interrupted]
+
+
+def test_file_that_is_read_holds_up_no_step_of_others(
+    drivers: type[SyncDrivers], session: ClientSession
+) -> None:
+    stepped = threading.Event()
+
+    def reads() -> flow.Steps[bool]:
+        return (yield flow.Local(lambda: stepped.wait(20), reads_file=True))
+
+    def steps() -> flow.Steps[None]:
+        yield flow.Local(stepped.set)
+
+    ended = drivers.drive_many(course([("reads", reads()), ("steps", steps())], most=2), session)
+    assert dict(ended) == {"reads": True, "steps": None}

@@ -10,7 +10,7 @@ from astrometry_client import flow
 from astrometry_client.agenda import Agenda, Errand, Lane, lane_of
 from astrometry_client.aio.operations import Operation, Operations
 from astrometry_client.course import Course, Rest
-from astrometry_client.driver import Progress, pause_s
+from astrometry_client.driver import Progress, pauses
 from astrometry_client.errors import AstrometryError
 from astrometry_client.lanes import ROOM
 from astrometry_client.session import ClientSession
@@ -73,7 +73,7 @@ async def drive(
 
 def _answer(effect: flow.Effect, operation: Operation, session: ClientSession) -> Awaitable[Any]:
     if isinstance(effect, flow.Wait):
-        return operation.pause(pause_s(effect, session))
+        return operation.pause(pauses(session)(effect))
     make = effect.make if isinstance(effect, flow.Local) else effect.request.make
     return operation.run(lane_of(effect), make, session)
 

@@ -17,6 +17,7 @@ from astrometry_client.models import Settings, Solution, UploadReceipt
 from astrometry_client.models.wcs_cards import size_told
 from astrometry_client.request import SessionRequest
 from astrometry_client.session import is_loopback
+from astrometry_client.session.interrupting import check_interrupt
 from astrometry_client.uploads.contents import Opener, hdus_in_memory, opener_of, own_name, writer_of
 from astrometry_client.uploads.formats import (
     FITS_MAGIC,
@@ -146,6 +147,7 @@ class FileUpload(Upload):
         digest = hashlib.sha256()
         with self._opened() as file:
             while block := file.read(_BLOCK_BYTES):
+                check_interrupt()
                 digest.update(block)
         return digest.hexdigest()
 
