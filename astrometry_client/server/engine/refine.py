@@ -90,7 +90,8 @@ def _settle(wcs: Wcs, field: Field, *, sources: Floats, stars: Floats, highest_o
     return attrs.evolve(fit, source=source, star=star, chance_log=chance) if believed else None
 
 
-def _inside(xy: Floats, field: Field, *, margin_px: float) -> NDArray[np.bool_]:
+def inside(xy: Floats, field: Field, *, margin_px: float) -> NDArray[np.bool_]:
+    """Tell which of these pixels lie in the image, or around it."""
     low, high = 0.5 - margin_px, np.array([field.width_px, field.height_px]) + 0.5 + margin_px
     return np.asarray(np.all((xy > low) & (xy < high), axis=1))
 
@@ -100,7 +101,7 @@ def _pair(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the pairs of source and star that are each other's nearest, within the radius."""
     pixels = wcs.to_pixels(stars)
-    near = np.flatnonzero(_inside(pixels, field, margin_px=radius_px))[: 2 * len(sources)]
+    near = np.flatnonzero(inside(pixels, field, margin_px=radius_px))[: 2 * len(sources)]
     if not len(near):
         return near, near
     squared = ((sources[:, None, :] - pixels[None, near, :]) ** 2).sum(axis=2)
@@ -182,7 +183,7 @@ def _chance_log(wcs: Wcs, field: Field, *, stars: Floats, pair_count: int, radiu
     Chernoff's bound on a binomial: each star in the image meets some source with probability p. Three
     pairs are taken off, for the six numbers fitted.
     """
-    expected_near = _inside(wcs.to_pixels(stars), field, margin_px=0.0).sum()
+    expected_near = inside(wcs.to_pixels(stars), field, margin_px=0.0).sum()
     trials = max(int(min(expected_near, 2 * len(field.x))), pair_count, 1)
     p = min(0.99, len(field.x) * math.pi * radius_px**2 / (field.width_px * field.height_px))
     share = min(max(pair_count - 3, 0) / trials, 0.999)

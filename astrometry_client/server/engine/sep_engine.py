@@ -15,7 +15,7 @@ import numpy as np
 
 from . import header
 from .indexes import IndexFile, stars_near, to_vectors
-from .refine import Fit, refine
+from .refine import Fit, inside, refine
 from .sources import read_field
 from .values import Field, Floats, Hints, Match
 from .wcs import Wcs
@@ -54,6 +54,10 @@ SMALLEST_PATTERN = 0.1
 
 MOST_STARS = 1_000_000
 """Larger index files lend their patterns, but not their stars: reading those takes longer than the solve."""
+
+AROUND, STARS_PER_SOURCE = 0.05, 6
+"""How far around the image stars are of use, in parts of its diagonal, and the brightest of them for each
+source: the fit looks within less, and for fewer."""
 
 MATCHER = Path(__file__).with_name("matcher.py")
 
@@ -120,14 +124,17 @@ class SepEngine:
         ]
 
     def _stars(self, rough: Wcs, field: Field, *, matched_index: Path) -> Floats:
-        """Return the stars of the image and around it, brightest first, positions in degrees (n, 2)."""
+        """Return the brightest stars of the image and around it, in order, positions in degrees (n, 2)."""
         size_px = np.array([[field.width_px, field.height_px]], dtype=np.float64)
+        diagonal_px = float(np.linalg.norm(size_px))
         scale_deg = math.sqrt(abs(float(np.linalg.det(rough.cd))))
         centre = to_vectors(rough.to_sky((size_px + 1.0) / 2.0))[0]
-        radius_deg = min(0.6 * scale_deg * float(np.linalg.norm(size_px)), 80.0)
+        radius_deg = min(0.6 * scale_deg * diagonal_px, 80.0)
         paths = [i.path for i in self.index_files if i.whole_sky and i.star_count <= MOST_STARS]
         degrees, magnitudes = stars_near({matched_index, *paths}, centre=centre, radius_deg=radius_deg)
-        return degrees[np.argsort(magnitudes, kind="stable")]
+        brightest = degrees[np.argsort(magnitudes, kind="stable")]
+        around = inside(rough.to_pixels(brightest), field, margin_px=AROUND * diagonal_px)
+        return brightest[around][: STARS_PER_SOURCE * len(field.x)]
 
 
 def _match(fit: Fit, field: Field, *, stars: Floats, candidate: dict[str, Any]) -> Match:
