@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 
 from astrometry_client import flow
 from astrometry_client.agenda import Agenda, Errand, Lane, lane_of
-from astrometry_client.aio.operations import Operation, Operations
+from astrometry_client.aio.operation import Operation
+from astrometry_client.aio.operations import Operations
 from astrometry_client.course import Course, Rest
 from astrometry_client.driver import Progress, pauses
 from astrometry_client.errors import AstrometryError
