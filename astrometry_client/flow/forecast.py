@@ -164,7 +164,8 @@ class Forecast:
         if seen == "queued":
             self._line.saw_queued(watch)
             return
-        self._moved_s = now_s
+        if watch.begun_s is None or seen != "unsolved":
+            self._moved_s = now_s
         if seen == "solving":
             watch.unfinished_s = watch.seen_s
         self._line.saw_begun(watch, now_s, before_s)
@@ -218,9 +219,11 @@ class Forecast:
         # While nobody knows how many are solved at once, those behind the first wait for what is seen of it.
         is_known = line.room < math.inf or head in watches
         begun = [watch for watch in watches if is_known or watch.begun_s is not None]
-        # Each look in vain at the first lets another one be looked at: it may have been overtaken.
-        front = [*itertools.islice(line.waiting.values(), 1 + head.looks_in_line)] if head else []
-        dues = [self._patience_ends_s(watch, watch in front) for watch in watches if watch.begun_s is None]
+        # Each look in vain at the first submission lets another one be looked at: it may have been overtaken.
+        in_line = itertools.groupby(submission for submission, _ in line.waiting)
+        front = {one for one, _ in itertools.islice(in_line, 1 + head.looks_in_line if head else 0)}
+        waiting = [watch for watch in watches if watch.begun_s is None]
+        dues = [self._patience_ends_s(watch, watch.place[0] in front) for watch in waiting]
         doubts = [doubt for watch in begun if (doubt := self._doubt_of(watch)) is not None]
         if doubts:
             dues.append(self._overdue_at_s(doubts, ends))

@@ -187,7 +187,7 @@ class Pack:
             for slot in self._slots:
                 self._forecast.forget(slot.watch)
         if status.finished is None or not status.jobs:
-            self._see_queued(self._slots[:1])
+            self._see_queued(self._slots)
             self._rests_until_s = now_s + self._rest_s
             return
         places = sorted(range(len(status.jobs)), key=lambda n: (*status.user_images[n : n + 1], n))
@@ -215,13 +215,14 @@ class Pack:
             if slot.job_id is not None and not slot.over:
                 slot.state = "solving"
                 self._saw(slot, "unsolved")
-        self._see_queued([slot for slot in self._slots if slot.job_id is None][:1])
+        self._see_queued([slot for slot in self._slots if slot.job_id is None])
 
     def _saw(self, slot: _Slot, seen: Seen) -> None:
         self._forecast.saw(slot.watch, seen, asked_s=self._asked_s)
 
     def _see_queued(self, slots: Sequence[_Slot]) -> None:
-        for slot in slots:
+        # The first of them comes last: it tells most.
+        for slot in reversed(slots):
             self._saw(slot, "queued")
 
     def _took_name(self, slot: _Slot, info: JobInfo) -> Steps[None]:
