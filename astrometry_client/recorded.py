@@ -9,22 +9,15 @@ from typing import Final, Self, cast
 
 import attrs
 
-from astrometry_client import api, flow
-from astrometry_client.config import DEFAULTS
-from astrometry_client.errors import (
-    AstrometryError,
-    LedgerError,
-    OutcomeUnknown,
-    SolveTimeout,
-)
-from astrometry_client.ledger import Claim, Entry, Holder, Key, LeaseLostError, Ledger, State
+from astrometry_client import flow
+from astrometry_client.errors import AstrometryError, LedgerError, OutcomeUnknown, SolveTimeout
+from astrometry_client.ledger import Claim, Entry, Key, LeaseLostError, Ledger, State
 from astrometry_client.ledger.values import ENDED, VERDICTS
 from astrometry_client.login import Session
-from astrometry_client.models import Solution, UploadReceipt
-from astrometry_client.never_stored import NEVER_STORED
+from astrometry_client.models import Solution
 from astrometry_client.packed import Packing
-from astrometry_client.request import PostRequest, Request
-from astrometry_client.session import ClientSession, get_local_session, is_dry_run_enabled
+from astrometry_client.recorded_upload import RecordedUploads
+from astrometry_client.session import get_local_session, is_dry_run_enabled
 from astrometry_client.uploads import FileUpload, Upload
 
 __all__ = ["End", "RecordedSolves", "forecast_of", "key_of", "redo_states"]
@@ -93,31 +86,21 @@ def forecast_of(login: Session, ledger: Ledger, polling: flow.Polling) -> flow.F
 
 
 @attrs.define(kw_only=True, eq=False)
-class RecordedSolves:
+class RecordedSolves(RecordedUploads):
     """Solves images with one login and one ledger.
 
     Parameters
     ----------
-    holder
-        Takes the images in hand.
+    login, holder, polling, forecast, newest
+        See `RecordedUploads`.
     redo
         See `redo_states`.
-    forecast
-        When looks are worth it, shared by all images of a batch; see `forecast_of`.
     packing
         Sends small images together.
-    newest
-        So many jobs of the user are looked through for an upload whose reply got lost.
     """
 
-    login: Session
-    holder: Holder
-    polling: flow.Polling
-    forecast: flow.Forecast
     packing: Packing | None = None
     redo: Collection[State] = ()
-    newest: int = 2 * DEFAULTS.max_unfinished
-    _filenames: dict[int, str | None] = attrs.field(factory=dict, init=False)
 
     def solve(self, upload: Upload, key: Key, *, label: str) -> flow.Steps[End]:
         """Solve an image unless that is known, or somebody else is about to.
@@ -195,7 +178,7 @@ class RecordedSolves:
             looks.at_once = True
             submission_id, job_id = entry.submission_id, entry.job_id
         else:
-            submission_id, job_id = yield from self._send(upload, claim)
+            submission_id, job_id = yield from self.send(upload, claim)
         looks.submission_id = submission_id
         if submission_id is not None:
             follower = partial(flow.follow, submission_id)
@@ -257,55 +240,3 @@ class RecordedSolves:
             is_of_another = yield flow.Local(partial(cast(FileUpload, upload).is_of_another_size, solution))
             if not (is_of_another and pack.doubt(filename)):
                 return solution
-
-    def _send(self, upload: Upload, claim: Claim) -> flow.Steps[tuple[int | None, int | None]]:
-        """Bring the image to the server, and return its submission, or its job if only that was found."""
-        server, polling, entry = self.login.base_url, self.polling, claim.entry
-        request = upload.request(mark=entry.mark)
-        lookup = self._lookup(request)
-        job_id = None
-        if lookup is not None and claim.maybe_sent:
-            earlier = attrs.evolve(lookup, filename=entry.filename or lookup.filename)
-            job_id = yield from flow.find(earlier, server=server, polling=polling, at_once=True)
-        if job_id is None:
-            written = _WrittenUpload(request.url, request, entry, self.holder)
-            sent = yield from flow.send(written, server=server, polling=polling, lookup=lookup)
-            if not isinstance(sent, int):
-                return sent.submission_id, None
-            job_id = sent
-        yield flow.Local(partial(self.holder.sent, entry, job_id=job_id))
-        return None, job_id
-
-    def _lookup(self, request: PostRequest[UploadReceipt]) -> flow.Lookup | None:
-        """Return how an upload is found again, if it has a name at the server."""
-        if request.file is None:
-            return None
-        return flow.Lookup(
-            my_jobs=api.my_jobs(self.login),
-            filename=request.file[0],
-            newest=self.newest,
-            forecast=self.forecast,
-            known=self._filenames,
-        )
-
-
-@attrs.frozen
-class _WrittenUpload(Request[UploadReceipt]):
-    """An upload that is written down before and after it is sent, by the thread that sends it."""
-
-    upload: PostRequest[UploadReceipt]
-    entry: Entry
-    holder: Holder
-
-    def make(self, client_session: ClientSession | None = None) -> UploadReceipt:
-        """Send it; see `Request.make`."""
-        filename = self.upload.file[0] if self.upload.file else ""
-        in_doubt = self.holder.sending(self.entry, filename=filename)
-        try:
-            receipt = self.upload.make(client_session)
-        except NEVER_STORED:
-            if not in_doubt:
-                self.holder.not_sent(self.entry)
-            raise
-        self.holder.sent(self.entry, submission_id=receipt.submission_id)
-        return receipt

@@ -34,7 +34,7 @@ def _in_pieces(owner: Asynchronous, found: Any) -> Any:
 class AsyncClient(Asynchronous):
     """A `Client` for coroutines: the same methods, awaited, with the same cache, budget, ledger and login.
 
-    Requests are made in 9 threads of the client's own, waits cost none. Who cancels a call leaves at once:
+    Requests are made in 10 threads of the client's own, waits cost none. Who cancels a call leaves at once:
     what waits or is being sent is broken off, the ledger knows how far it came, and the same call goes on.
     Use it as an async context manager or close it; nothing goes on after that.
 
