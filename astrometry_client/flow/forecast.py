@@ -183,7 +183,8 @@ class Forecast:
     def wait_s(self, *watches: Watch, ends: Ends = "all") -> float:
         """Return the seconds after which a look that tells of these images may be due; ask again then."""
         due_s = self._due_s(*watches, ends=ends) - self.now_s()
-        return min(due_s, *(self._glance_s(watch) for watch in watches)) if ends != "failed" else due_s
+        first = next((watch for watch in watches if watch.begun_s is None), None)
+        return due_s if first is None else min(due_s, self._glance_s(first))
 
     @property
     def _due_age_s(self) -> float:
@@ -199,9 +200,7 @@ class Forecast:
     def _glance_s(self, watch: Watch) -> float:
         """Return after how long others may have changed when an image is due."""
         head = self._line.head
-        if watch.begun_s is not None or head is None:
-            return math.inf
-        if watch is head:
+        if head is None or watch is head:
             return _GLANCE * self._due_age_s
         # Each of those in front is looked at first, and a look takes this long at least.
         looks_s = _QUICK_LOOK_S * (self._line.rank(watch.place) - self._line.rank(head.place))
