@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from astrometry_client.errors import InputError
 from astrometry_client.models import Annotation, Calibration, JobInfo, SubmissionStatus, UploadReceipt
-from astrometry_client.models.options import TEXT, YES_OR_NO, Argument, number
+from astrometry_client.models.options import TEXT, YES_OR_NO, Argument, checking, number
 from astrometry_client.models.replies import JobState, LoginReply, image_ids, job_ids, job_state, words
 from astrometry_client.request import PostRequest, Request, SessionRequest, content, reading
 from astrometry_client.session.endpoints import ENDPOINTS, endpoint_of
@@ -31,8 +31,8 @@ def _asks(endpoint: str) -> Callable[[Call], Call]:
     """Register the function that asks an endpoint."""
 
     def register(call: Call) -> Call:
-        CALLS[endpoint] = call
-        return call
+        CALLS[endpoint] = checked = checking(call)
+        return checked
 
     return register
 
@@ -96,7 +96,6 @@ def jobs_by_tag(
     exact: Annotated[bool, Argument(YES_OR_NO, "Whether it must be the whole tag.")] = False,
 ) -> Request[tuple[int, ...]]:
     """Return the request that answers the ids of the jobs with a tag; each once, however often it is sent."""
-    TEXT.check("tag", tag)
     query = urlencode({"query": tag, **({"exact": "yes"} if exact else {})})
     return Request(f"{server}/api/jobs_by_tag?{query}", read=reading(partial(job_ids, key="job_ids")))
 
@@ -152,6 +151,7 @@ def objects_in_field(server: str, job_id: JobId) -> Request[tuple[str, ...]]:
     return _of_job(server, job_id, "objects_in_field", partial(words, key="objects_in_field"))
 
 
+@checking
 def result_file(server: str, job_id: JobId, kind: str) -> Request[bytes]:
     """Return the request that answers a result file.
 

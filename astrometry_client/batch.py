@@ -1,8 +1,9 @@
 """Many images: none uploaded twice, none lost, each result under the name of its own file."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 
@@ -17,6 +18,7 @@ from astrometry_client.errors import (
     LoginFailedException,
     Unreachable,
 )
+from astrometry_client.flow.steps import positive
 from astrometry_client.ledger import Holder, Key, Ledger, State
 from astrometry_client.login import Session
 from astrometry_client.models import Settings, Solution
@@ -26,6 +28,7 @@ from astrometry_client.uploads import FileUpload, single
 
 __all__ = ["Batch", "BatchProgress", "BatchResult"]
 
+File = TypeVar("File")
 BatchProgress = Callable[[str | Path, flow.Step], None]
 
 ENDS_THE_BATCH: Final = (APIKeyError, LoginFailedException, LedgerError, Unreachable)
@@ -94,7 +97,7 @@ class Batch:
     settings: Settings
     redo: Collection[State]
     timeout_s: float | None
-    deadline_s: float | None
+    deadline_s: float | None = attrs.field(validator=attrs.validators.optional(positive))
     max_unfinished: int = attrs.field()
     pack: bool = False
     polling: flow.Polling = attrs.field(init=False)
@@ -111,11 +114,11 @@ class Batch:
     def course(
         self, files: Iterable[str | Path], on_step: BatchProgress | None
     ) -> Course["Image", End | None, BatchResult]:
-        """Return what is to be driven, with the images in hand until its end."""
+        """Return what is to be driven, with the images in hand until its end; see `several`."""
         holder = self.ledger.holder()
         way = self.way(holder)
         return Course(
-            flows=way.flows(files),
+            flows=way.flows(several(files)),
             results=way.results,
             server=self.login.base_url,
             most=self.max_unfinished,
@@ -147,6 +150,19 @@ class Batch:
                 newest=2 * self.max_unfinished,
             ),
         )
+
+
+def several(files: Iterable[File]) -> Iterable[File]:
+    """Return files as they are.
+
+    Raises
+    ------
+    InputError
+        They are a single path, whose characters would be taken for files.
+    """
+    if isinstance(files, str | bytes | PathLike):
+        raise InputError(f"{files!r} is one path: give a list of them.")
+    return files
 
 
 @attrs.define(kw_only=True, eq=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from astrometry_client import flow
-from astrometry_client.batch import Batch, BatchProgress, BatchResult
+from astrometry_client.batch import Batch, BatchProgress, BatchResult, several
 from astrometry_client.batch_upload import UploadsInTurn, ended_job
 from astrometry_client.config import DEFAULTS
 from astrometry_client.driver import Progress, pace_of
@@ -258,7 +258,7 @@ class Client(Ways):
         """
         if workers < 1:
             raise InputError(f"workers={workers!r} is not allowed: give 1 or more.")
-        files = [(self._file(image, settings), image) for image in images]
+        files = [(self._file(image, settings), image) for image in several(images)]
         uploads = UploadsInTurn(uploads=files, server=self.base_url, workers=workers, timeout_s=timeout_s)
         return self._carry_out_many(uploads.course())
 

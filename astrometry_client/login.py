@@ -1,5 +1,6 @@
 """The login: one session key for all threads and processes of a user."""
 
+import contextlib
 import hashlib
 import logging
 import threading
@@ -186,7 +187,8 @@ class Session:
 
 
 def _checked_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"base_url={base_url!r} is not allowed: give an http or https address.")
-    return base_url
+    with contextlib.suppress(ValueError, AttributeError):  # no address, or no text
+        parts = urlsplit(base_url)
+        if parts.scheme in ("http", "https") and parts.hostname:
+            return base_url
+    raise InputError(f"base_url={base_url!r} is not allowed: give an http or https address.")

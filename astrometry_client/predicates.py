@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final
 
 import attrs
 
@@ -11,7 +11,7 @@ from astrometry_client import api
 from astrometry_client.errors import InputError
 from astrometry_client.login import Session
 from astrometry_client.models import Settings
-from astrometry_client.models.options import TEXT, Argument, Kind, Option, plain
+from astrometry_client.models.options import TEXT, Argument, Kind, Option, arguments_of, checking
 from astrometry_client.request import Request
 from astrometry_client.uploads import FileUpload, SourcesUpload, URLUpload
 
@@ -39,6 +39,7 @@ _FILE: Final = Kind("file", "a path, an open binary file, bytes, an HDUList or a
 _NUMBERS: Final = Kind("list of numbers", "finite pixel positions", lambda _: True)
 
 
+@checking
 def _upload(
     session: Session,
     settings: Settings,
@@ -53,6 +54,7 @@ def _upload(
     return SourcesUpload(x, y, session=session, settings=settings).request()
 
 
+@checking
 def _url_upload(
     session: Session, settings: Settings, url: Annotated[str, Argument(TEXT, "Address of the image.")]
 ) -> Request[Any]:
@@ -84,11 +86,7 @@ def request_of(
     predicates = predicates_of(endpoint)
     _check_names(endpoint, arguments, predicates)
     call = _CALLS[endpoint]
-    given = {}
-    for name, argument in _arguments(call).items():
-        if name in arguments:
-            given[name] = plain(name, arguments[name], "")
-            argument.kind.check(name, given[name])
+    given = {name: arguments[name] for name in arguments_of(call) if name in arguments}
     options = {name: value for name, value in arguments.items() if name not in given}
     own: dict[str, Callable[[], Any]] = {
         "session": lambda: login,
@@ -122,19 +120,9 @@ def predicates_of(endpoint: str) -> tuple[Predicate, ...]:
     call = _CALLS.get(endpoint)
     if call is None:
         raise InputError(f"endpoint={endpoint!r} is not allowed: give one of {', '.join(_CALLS)}.")
-    own = (_of_argument(name, argument, call) for name, argument in _arguments(call).items())
+    own = (_of_argument(name, argument, call) for name, argument in arguments_of(call).items())
     options = map(_of_option, Settings.describe()) if _takes_settings(call) else ()
     return (*own, *options)
-
-
-def _arguments(call: Callable[..., Any]) -> dict[str, Argument]:
-    """Return the arguments of a call that are told by their annotations."""
-    return {
-        parameter.name: about
-        for parameter in inspect.signature(call).parameters.values()
-        for about in get_args(parameter.annotation)
-        if isinstance(about, Argument)
-    }
 
 
 def _takes_settings(call: Callable[..., Any]) -> bool:

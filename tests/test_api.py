@@ -21,7 +21,7 @@ from astrometry_client.session.endpoints import endpoint_of, ids_in
 from astrometry_client.session.replies import judge, judge_head
 
 SESSION = Session("key", base_url=SITE)
-NO_CALL = ("login_options", "*_head", "jobs_by_tag_empty", "sdss_image_for_wcs")
+NO_CALL = ("login_options", "*_head", "jobs_by_tag_empty", "submission_zero", "sdss_image_for_wcs")
 """Methods and values no call of ours uses, and another site."""
 
 

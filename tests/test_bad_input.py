@@ -102,6 +102,17 @@ SIZE = {"image_width_px": 100, "image_height_px": 100}
         (lambda client: client.upload_files_gen([], workers=0), "workers=0"),
         (lambda client: client.jobs_by_tag(""), "tag=''"),
         (lambda client: client.job(1).download("movie", "a"), "kind='movie'"),
+        (lambda client: client.job("x").status(), "job_id='x'"),
+        (lambda client: client.job(-1).info(), "job_id=-1"),
+        (lambda client: client.submission(True).status(), "submission_id=True"),
+        (lambda client: client.submission_images("7"), "submission_id='7'"),
+        (lambda client: client.solve(b"1 2\n", timeout_s="1"), "timeout_s='1'"),
+        (lambda client: client.solve(b"1 2\n", {"scale_lower": 1}), "settings is dict"),
+        (lambda client: list(client.solve_many("a.png")), "'a.png' is one path"),
+        (lambda client: list(client.solve_many(["a.png"], deadline_s=0)), "deadline_s=0"),
+        (lambda client: client.upload_files_gen(Path("a.png")), "is one path"),
+        (lambda client: Client("key", base_url=5), "base_url=5"),
+        (lambda client: Client("key", base_url="http://[::1"), "base_url='http://"),
     ],
 )
 def test_value_that_cannot_be_is_named(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any, Literal, TypeVar
 
 import attrs
@@ -50,8 +51,9 @@ Effect = Step | Local
 Steps = Generator[Effect, Any, T]
 
 
-def _positive(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
-    if not value > 0:
+def positive(_: object, attribute: "attrs.Attribute[Any]", value: float) -> None:
+    """Refuse what is no span of time; a validator."""
+    if not isinstance(value, Real) or not value > 0:
         raise InputError(f"{attribute.name}={value!r} is not allowed: give seconds above 0.")
 
 
@@ -74,9 +76,9 @@ class Polling:
         A number is not above 0.
     """
 
-    first_s: float = attrs.field(validator=_positive)
-    longest_s: float = attrs.field(default=math.inf, validator=_positive)
-    timeout_s: float = attrs.field(default=math.inf, validator=_positive)
+    first_s: float = attrs.field(validator=positive)
+    longest_s: float = attrs.field(default=math.inf, validator=positive)
+    timeout_s: float = attrs.field(default=math.inf, validator=positive)
     growth: float = 1.4
 
     def waits_s(self, *, at_once: bool = False) -> Iterator[float]:

@@ -1,13 +1,17 @@
 """What an option of an upload may be: its conversion and its check, and how it is described."""
 
+import inspect
 import math
 import numbers
 from collections.abc import Callable
-from typing import Any, get_args
+from functools import wraps
+from typing import Any, TypeVar, cast, get_args
 
 import attrs
 
 from astrometry_client.errors import InputError
+
+Call = TypeVar("Call", bound=Callable[..., Any])
 
 _SMALLEST = 1e-9
 """What is sent for 0 where the server drops a 0: a billionth of a degree is no difference to any of them."""
@@ -50,6 +54,31 @@ class Argument:
 
     kind: Kind
     meaning: str
+
+
+def arguments_of(call: Callable[..., Any]) -> dict[str, Argument]:
+    """Return the arguments of a call that are told by their annotations."""
+    return {
+        parameter.name: about
+        for parameter in inspect.signature(call).parameters.values()
+        for about in get_args(parameter.annotation)
+        if isinstance(about, Argument)
+    }
+
+
+def checking(call: Call) -> Call:
+    """Let a call turn what it is given into plain values, and refuse what is not allowed; see `Argument`."""
+    told, signature = arguments_of(call), inspect.signature(call)
+
+    @wraps(call)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs)
+        for name in told.keys() & given.arguments.keys():
+            given.arguments[name] = value = plain(name, given.arguments[name], "")
+            told[name].kind.check(name, value)
+        return call(*given.args, **given.kwargs)
+
+    return cast(Call, checked)
 
 
 def number(

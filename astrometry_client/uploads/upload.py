@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 
 import attrs
 
+from astrometry_client.errors import InputError
 from astrometry_client.login import Session
 from astrometry_client.models import Settings, UploadReceipt
 from astrometry_client.request import SessionRequest
@@ -15,6 +16,8 @@ def _or_new_session(session: Session | None) -> Session:
 
 
 def _or_no_settings(settings: Settings | None) -> Settings:
+    if settings is not None and not isinstance(settings, Settings):
+        raise InputError(f"settings is {type(settings).__name__}: give Settings(...).")
     return settings or Settings()
 
 
