@@ -32,6 +32,7 @@ from astrometry_client import (
     Submission,
     flow,
 )
+from astrometry_client.aio.line import Line
 from astrometry_client.errors import AstrometryError, InputError, StatusFailedException, UnreadableFileError
 from astrometry_client.lanes import ROOM
 from astrometry_client.ledger import Key
@@ -143,6 +144,37 @@ async def test_solution_comes_under_the_name_of_its_file(server: SmallNova, tmp_
         ra_of(path.read_bytes()) for path in paths
     ]
     assert server.asked("/api/login") == 1
+
+
+def test_client_serves_one_event_loop_after_the_other(server: SmallNova, tmp_path: Path) -> None:
+    client = AsyncClient("key", base_url=server.url, ledger=Ledger(tmp_path / "ledger.sqlite"))
+
+    async def solve(paths: list[Path]) -> list[str]:
+        return [solution.name for solution in await asyncio.gather(*map(client.solve, paths))]
+
+    for turn in (b"first", b"second"):
+        paths = images(tmp_path, *(turn + b"%d" % number for number in range(8)))
+        assert asyncio.run(solve(paths)) == [path.name for path in paths]
+    asyncio.run(client.close())
+
+
+@looped
+async def test_those_in_line_have_their_turn_though_some_leave() -> None:
+    line, came = Line(1), list[int]()
+
+    async def come(number: int) -> None:
+        async with line:
+            came.append(number)
+            await asyncio.sleep(0)
+
+    async with line:
+        tasks = [asyncio.create_task(come(number)) for number in range(4)]
+        await asyncio.sleep(0)
+        tasks[2].cancel()
+    tasks[0].cancel()  # whose turn has just come
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await come(4)
+    assert came == [1, 3, 4]
 
 
 @looped
