@@ -1,6 +1,7 @@
 """Many images: none uploaded twice, none lost, each result under the name of its own file."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Final, TypeVar
@@ -210,6 +211,7 @@ class Way:
         first = self._in_work.setdefault(key, image)
         if first is not image:
             first.paths.append(path)
+            yield flow.Local(partial(self.solves.holder.also_named, key, name=str(path)))
             return None
         image.key = key
         return (yield from self.solves.solve(upload, key, label=str(path)))

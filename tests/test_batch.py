@@ -163,6 +163,7 @@ def test_twins_in_a_batch_are_uploaded_once_and_each_answered(
     for result in results:
         check(result)
     assert len(server.uploads) == 2
+    assert sorted(name for _, names in ledger.entries() for name in names) == list(map(str, paths))
 
 
 def test_other_settings_are_another_image(

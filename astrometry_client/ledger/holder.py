@@ -89,6 +89,10 @@ class Holder:
             self._in_hand.add(key)
         return claim
 
+    def also_named(self, key: Key, *, name: str) -> None:
+        """Write down another path that an image in work lies under."""
+        self._file.transact(lambda connection: _name(connection, key, name))
+
     def release(self, entry: Entry) -> None:
         """Let go of an image, ended or not."""
         self._file.transact(lambda connection: self._release(connection, entry))
@@ -185,14 +189,10 @@ class Holder:
 
     def _claim(self, connection: sqlite3.Connection, key: Key, name: str, redo: Collection[State]) -> Claim:
         now_s = self._clock()
-        connection.execute(
-            "INSERT OR IGNORE INTO images (server, content_sha256, settings_json) VALUES (?, ?, ?)",
-            key_values(key),
-        )
+        _name(connection, key, name)
         image = connection.execute(
             f"SELECT id, owner, leased_until_s FROM images WHERE id = ({IMAGE})", key_values(key)
         ).fetchone()
-        connection.execute("INSERT OR IGNORE INTO names VALUES (?, ?)", (image["id"], name))
         entry = latest(connection, image["id"], key)
         if entry is not None and entry.ended and not self._is_redone(entry, redo):
             return Claim(entry=entry, granted=False, maybe_sent=False)
@@ -231,6 +231,15 @@ class Holder:
             f"UPDATE images SET owner = NULL, leased_until_s = NULL WHERE owner = ? AND id = ({IMAGE})",
             (self._name, *key_values(entry.key)),
         )
+
+
+def _name(connection: sqlite3.Connection, key: Key, name: str) -> None:
+    """Write down an image and a path it lies under."""
+    connection.execute(
+        "INSERT OR IGNORE INTO images (server, content_sha256, settings_json) VALUES (?, ?, ?)",
+        key_values(key),
+    )
+    connection.execute(f"INSERT OR IGNORE INTO names VALUES (({IMAGE}), ?)", (*key_values(key), name))
 
 
 def _write(connection: sqlite3.Connection, entry: Entry, **values: Any) -> State:
