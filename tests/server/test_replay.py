@@ -99,7 +99,8 @@ class State:
         times = dict.fromkeys(("processing_started", "processing_finished"), "2026-11-20 14:28:01.337214")
         self.submission(1, {**document, **times})
         self._image(1, 1, filename=filename)
-        self._connection.execute("UPDATE submissions SET options = ?", (json.dumps({"listed": listed}),))
+        options = json.dumps({"listed": listed})
+        self._connection.execute("UPDATE submissions SET options = ? WHERE id = 1", (options,))
         self._job(job_id, 1, status)
         if status == "success":
             self._calibration(1, job_id)
