@@ -7,11 +7,16 @@ import attrs
 import pytest
 from arrivals import ManualTime
 from both_clients import drivers, new_client
+from hypothesis import HealthCheck, settings
 
 from astrometry_client import ClientSession
 from astrometry_client.server.run import LocalServer
 
 __all__ = ["drivers", "new_client"]
+
+# Other processes compute beside this one: how long an example takes says nothing.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

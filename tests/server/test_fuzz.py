@@ -99,7 +99,7 @@ def check(fuzzed: tuple[LocalServer, Api, requests.Session], request: dict[str, 
     assert "Traceback" not in server.messages, server.messages[-3000:]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(request=asked())
 def test_whatever_is_asked_is_answered(
     fuzzed: tuple[LocalServer, Api, requests.Session], request: dict[str, Any]
@@ -108,7 +108,7 @@ def test_whatever_is_asked_is_answered(
 
 
 @pytest.mark.soak
-@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5_000, suppress_health_check=list(HealthCheck))
 @given(request=asked())
 def test_whatever_is_asked_for_minutes_is_answered(
     fuzzed: tuple[LocalServer, Api, requests.Session], request: dict[str, Any]

@@ -15,7 +15,7 @@ from astrometry_client.session.slots_redis import RedisSlots
 PREFIXES = (f"test-{number}:" for number in itertools.count())
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_every_step_does_as_in_memory(redis_client, steps):
     times = ManualTime(), ManualTime()

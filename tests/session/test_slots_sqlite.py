@@ -37,7 +37,7 @@ def take(store, name="nova", windows=ONE_A_MINUTE):
     return slot and slot.number
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(steps=[("reserve", 0.0), ("give back", 0), ("pass", 1.0), ("reserve", 0.0), ("confirm", 0)])
 @given(steps=STEPS)
 def test_every_step_does_as_in_memory(tmp_path_factory, steps):
