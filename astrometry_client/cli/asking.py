@@ -74,6 +74,7 @@ class Asking:
                 names=names,
                 wcs=asked.wcs,
                 ledger=ledger,
+                server=client.base_url if client else LOCAL,
                 settings=settings,
                 client_of=lambda server: stand_in.client if server == LOCAL or client is None else client,
                 extras=asked.extras,
@@ -96,11 +97,6 @@ class Asking:
                 landing=landing,
                 fallback=bool(here and options["fallback"]),
             )
-
-    @property
-    def server(self) -> str:
-        """The one that is asked first."""
-        return self.client.base_url if self.client else LOCAL
 
     def one(self, image: Path, on_step: Progress) -> BatchResult:
         """Return what became of one image, which may come from standard input."""

@@ -43,18 +43,13 @@ class Batch:
         The images, absolute, and how they are called.
     options
         What was asked for.
-    server
-        The one that is asked.
     landing
         Where results go.
     """
 
-    def __init__(
-        self, shown: dict[Path, str], options: BatchOptions, *, server: str, landing: Landing
-    ) -> None:
+    def __init__(self, shown: dict[Path, str], options: BatchOptions, landing: Landing) -> None:
         self._shown = shown
         self._options = options
-        self._server = server
         self._landing = landing
         self._landings = Landings(landing)
         self._remedy = _RESUME if landing.ledger.path else _NO_RESUME
@@ -70,6 +65,7 @@ class Batch:
             try:
                 self._check(path)
             except InputError as error:
+                self._landing.drop(path)
                 self._tell(BatchResult(path=path, error=error), Landed())
             else:
                 yield path
@@ -150,7 +146,7 @@ class Batch:
         shown = self._shown[path]
         line = as_line(shown, result, landed)
         seconds = self._display.end(str(path), line, solved=result.solved, known=result.from_ledger)
-        row = row_of_result(result, server=self._server, seconds=seconds)
+        row = row_of_result(result, server=self._landing.server, seconds=seconds)
         self._unfinished += row.state == "unfinished"
         if self._table:
             self._table.add(row)

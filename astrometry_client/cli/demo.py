@@ -32,6 +32,7 @@ def demo(folder: Path) -> None:
         landing = Landing(
             names=result_names([image]),
             ledger=client.ledger,
+            server=client.base_url,
             settings=client.settings,
             client_of=lambda _server: client,
             extras=("picture",),

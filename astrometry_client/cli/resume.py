@@ -17,6 +17,7 @@ from astrometry_client.models import Settings
 from astrometry_client.results import Place, result_names
 
 Group = tuple[str, Settings, BatchOptions]
+Groups = defaultdict[Group, dict[Path, Place | None]]
 Places = Mapping[str, Place]
 
 
@@ -33,12 +34,24 @@ def resume(**options: Any) -> None:
     Each keeps the settings and the server it was begun with, and the place where its results were wanted.
     """
     asked = BatchOptions.among(options)
-    reader, ledger = LedgerReader(asked.ledger), Ledger(asked.ledger)
-    reader.counts()  # that there is no ledger is told before one is made
+    LedgerReader(asked.ledger).counts()  # that there is no ledger is told before one is made
+    groups = _groups(asked, server=options["server_url"] and options["server_url"].rstrip("/"))
+    if not groups:
+        click.echo("Nothing is left to go on with.", err=asked.as_json)
+        return
+    _solve(groups, options)
+
+
+def _groups(asked: BatchOptions, *, server: str | None) -> Groups:
+    """Return the images to go on with, those that can be asked for together."""
+    ledger = Ledger(asked.ledger)
     places = {path: Place.from_json(kept) for path, kept in ledger.expected().items()}
-    groups = defaultdict[Group, dict[Path, Place | None]](dict)
-    known = reader.images(server=options["server_url"])
-    for image, wanted in _left(known, places, retry_failed=asked.retry_failed):
+    groups: Groups = defaultdict(dict)
+    known = LedgerReader(asked.ledger).images()
+    left, not_begun = _left(known, places, retry_failed=asked.retry_failed)
+    for image, wanted in left:
+        if server not in {None, image.entry.key.server}:
+            continue
         try:
             found, settings = _begun_with(image)
         except InputError as error:
@@ -49,25 +62,33 @@ def resume(**options: Any) -> None:
         for path in [path for path in found if path in wanted] or found[:1]:
             place = wanted.get(path)
             groups[image.entry.key.server, settings, asked.at(place)][Path(path)] = place
-    if not groups:
-        click.echo("Nothing is left to go on with.", err=asked.as_json)
-        return
-    _solve(groups, options)
+    for path, place in not_begun.items():
+        if server in {None, place.server}:
+            settings = Settings.from_payload(json.loads(place.settings_json))
+            groups[place.server, settings, asked.at(place)][Path(path)] = place
+    return groups
 
 
 def _left(
     known: Iterator[KnownImage], places: Places, *, retry_failed: bool
-) -> Iterator[tuple[KnownImage, Places]]:
-    """Yield images that are unfinished, or solved and wanted still, and where their results are wanted."""
+) -> tuple[list[tuple[KnownImage, Places]], Places]:
+    """Return the images that are left, and where their results are wanted, and what has not begun yet.
+
+    They are unfinished, or solved and wanted still.
+    """
+    left, not_begun = list[tuple[KnownImage, Places]](), dict(places)
     for image in known:
-        wanted = {path: places[path] for path in image.paths if path in places}
         told, state = image.entry.key.settings_json, image.entry.state
+        wanted = {path: places[path] for path in image.paths if path in places}
         wanted = {path: place for path, place in wanted.items() if place.settings_json == told}
+        for path in wanted:
+            not_begun.pop(path, None)
         if wanted if state == "solved" else retry_failed or state != "failed":
-            yield image, wanted
+            left.append((image, wanted))
+    return left, not_begun
 
 
-def _solve(groups: Mapping[Group, Mapping[Path, Place | None]], options: Mapping[str, Any]) -> None:
+def _solve(groups: Groups, options: Mapping[str, Any]) -> None:
     folder = BatchOptions.among(dict(options)).folder()
     usual = result_names({path for paths in groups.values() for path in paths}, folder=folder)
     left: list[ImagesLeft] = []

@@ -37,5 +37,5 @@ def solve_many(
     with Asking.opened(names, settings, asked, options) as asking:
         for path in asking.landing.results_among(shown):
             click.echo(f"Left out: {shown.pop(path)} is the result of another image.", err=True)
-        batch = Batch(shown, asked, server=asking.server, landing=asking.landing)
+        batch = Batch(shown, asked, asking.landing)
         batch.run(asking.many(batch.files(), batch.on_step))

@@ -51,8 +51,8 @@ class Landing:
         What the paths of an image's results begin with; see `result_names`.
     ledger
         Tells whether a file that exists is an earlier result of ours.
-    settings
-        Of all images.
+    server, settings
+        Those of all images.
     client_of
         Gives a client of the server a solution is from.
     extras
@@ -67,6 +67,7 @@ class Landing:
 
     names: Mapping[Path, Path]
     ledger: Ledger
+    server: str
     settings: Settings
     client_of: Callable[[str], Client]
     extras: Collection[str] = ()
@@ -90,7 +91,11 @@ class Landing:
         finally:
             # What stays written down is looked for once more, and found to be there.
             with suppress(LedgerError):
-                self.ledger.landed(str(image) for image in self._landed)
+                self.ledger.landed(printable(str(image)) for image in self._landed)
+
+    def drop(self, image: Path) -> None:
+        """Want no results of an image, which is none."""
+        self._landed.append(image)
 
     def _place(self, image: Path, table: Path | None) -> str:
         return Place(
@@ -99,6 +104,7 @@ class Landing:
             table=table and table.absolute(),
             extras=tuple(self.extras),
             in_place=self.in_place,
+            server=self.server,
             settings_json=settings_json(self.settings),
         ).as_json()
 

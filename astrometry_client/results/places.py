@@ -21,8 +21,8 @@ class Place:
         That of the batch; a single image has none.
     extras, in_place
         See `Landing`.
-    settings_json
-        Those of the solve.
+    server, settings_json
+        What is asked, and how.
     """
 
     name: Path
@@ -30,6 +30,7 @@ class Place:
     table: Path | None
     extras: tuple[str, ...]
     in_place: bool
+    server: str
     settings_json: str
 
     def as_json(self) -> str:

@@ -84,6 +84,7 @@ def test_results_land_beside_their_images_and_in_a_table(solve: Solve, folder: P
     assert re.search(r"^a.png: RA .* Dec .*, 2 arcsec/pixel, a.wcs$", result.stdout, re.MULTILINE)
     assert re.search(r"^dark.png: Job \d+ ended without a solution", result.stdout, re.MULTILINE)
     assert re.search(r"^text.png: cannot be read", result.stdout, re.MULTILINE)
+    assert "Nothing is left" in solve(command="resume").stdout
     rows = QTable.read(folder / "results.ecsv")
     assert list(rows["state"]) == ["solved", "solved", "failed", "failed"]
     assert rows["ra_deg"][0].to_value("deg") == ra_of(content_of("a"))
@@ -223,8 +224,8 @@ def test_deadline_leaves_the_rest_for_another_time(solve: Solve, server: SmallNo
     assert "astrometry-client resume" in result.stderr
     assert len(server.uploads) == 2
     server.responder = server.answer
-    assert "Solved 2 of 2" in solve(command="resume").stdout
-    assert "Solved 5 of 5" in solve(*names).stdout
+    assert "Solved 5 of 5" in solve(command="resume").stdout
+    assert "Nothing is left" in solve(command="resume").stdout
     assert len(server.uploads) == 5
 
 
