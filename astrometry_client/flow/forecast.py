@@ -31,6 +31,9 @@ _FIRST_CHANCE: Final = 0.32
 _KEPT: Final = 64
 """Servers change: only the latest solve times count."""
 
+_BELIEVED: Final = 3
+"""So many solve times long others are believed about an image: how many are solved at once is a guess."""
+
 _GROWTH: Final = 1.4
 """From one wait to the next while nothing is learned."""
 
@@ -167,7 +170,7 @@ class Forecast:
         if watch.begun_s is None or seen != "unsolved":
             self._moved_s = now_s
         if seen == "solving":
-            watch.unfinished_s = watch.seen_s
+            watch.unfinished_s = watch.told_s = watch.seen_s
         self._line.saw_begun(watch, now_s, before_s)
         if seen == "ended" and watch.begun_s is not None:
             ended_s = (max(before_s, watch.begun_s) + now_s) / 2
@@ -267,10 +270,11 @@ class Forecast:
         begun_s = self._line.begins_s(watch)
         if begun_s is None:
             return None
-        unfinished_s = max(begun_s, watch.unfinished_s)
+        times = self.times
+        believed_s = max(begun_s, watch.told_s) + _BELIEVED * times.median_s
+        unfinished_s = max(begun_s, min(watch.unfinished_s, believed_s))
         unsolved_s = max(unfinished_s, watch.seen_s)
-        until_s = max(unsolved_s, until_s)
-        times, age_s = self.times, unfinished_s - begun_s
+        until_s, age_s = max(unsolved_s, until_s), unfinished_s - begun_s
         ended = times.chance(age_s, until_s - begun_s)
         failed = _FAILING_SHARE * ended
         solved = (1 - _FAILING_SHARE) * (ended - times.chance(age_s, unsolved_s - begun_s))

@@ -26,7 +26,9 @@ class Watch:
     seen_s: float
     """When the last look told something; it was not solved then."""
     unfinished_s: float = -math.inf
-    """When it was last known to have ended neither way."""
+    """When it was last known to have ended neither way, also by what was seen of others."""
+    told_s: float = -math.inf
+    """When it was last seen itself that it had not."""
     begun_s: float | None = None
     """When its solve began, about; `None` while nobody has seen it beyond the queue."""
     solve_s: float | None = None
