@@ -29,9 +29,9 @@ Places = Mapping[str, Place]
 @click.option("--key-file", type=click.Path(path_type=Path), help="File that holds the API key.")
 @batch_options
 def resume(**options: Any) -> None:
-    """Go on with the unfinished images of the ledger, and let land what was solved but did not get there.
+    """Go on with the unfinished images of the ledger, take up those not begun, and write results not written.
 
-    Each keeps the settings and the server it was begun with, and the place where its results were wanted.
+    Each keeps the settings and the server of its command, and the place where that wanted the results.
     """
     asked = BatchOptions.among(options)
     LedgerReader(asked.ledger).counts()  # that there is no ledger is told before one is made
