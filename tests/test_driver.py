@@ -52,6 +52,25 @@ def test_errors_are_thrown_in_and_may_be_dealt_with(
     assert stages == ["solving", "queued"]
 
 
+def test_flow_is_closed_when_the_one_who_watches_it_fails(
+    drivers: type[SyncDrivers], session: ClientSession
+) -> None:
+    noted: list[str] = []
+
+    def steps() -> flow.Steps[None]:
+        try:
+            yield flow.Wait(1, "queued")
+        finally:
+            noted.append("closed")
+
+    def fail(_: flow.Step) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as kept:
+        drivers.drive(steps(), session, on_step=fail)
+    assert (noted, kept.type) == (["closed"], KeyboardInterrupt)
+
+
 def test_dry_run_waits_for_nothing(
     drivers: type[SyncDrivers], session: ClientSession, passing: ManualTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
