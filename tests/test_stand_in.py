@@ -129,7 +129,7 @@ def test_late_images_are_solved_here(
     client = Client("key", base_url=far.url)
 
     def ask(files: Any) -> Iterator[BatchResult]:
-        return client.solve_many(files, ledger=ledger, timeout_s=3)
+        return client.solve_many(files, ledger=ledger, timeout_s=5)
 
     with stand_in() as one:
         results = {Path(result.path).name: result for result in one.solve_late(paths, ask)}

@@ -50,7 +50,7 @@ REFUSALS = {"503", "503 with Retry-After", "429", "429 with Retry-After", "403",
 @pytest.fixture
 def hasty(session: ClientSession) -> ClientSession:
     """Return a session that takes a fraction of a second of silence for a failure."""
-    session.timeout = session.write_timeout = 0.2
+    session.timeout = session.write_timeout = 0.5
     return session
 
 
