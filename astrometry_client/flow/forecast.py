@@ -5,8 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-import attrs
-
+from astrometry_client.flow.doubts import Doubt, Doubts, Ends
 from astrometry_client.flow.line import Line, Place, Watch
 from astrometry_client.flow.solve_times import SolveTimes
 from astrometry_client.flow.steps import Polling
@@ -14,25 +13,16 @@ from astrometry_client.flow.steps import Polling
 Seen = Literal["queued", "unsolved", "solving", "ended"]
 """What a look tells: `unsolved` is beyond the queue and not solved, but may have failed."""
 
-Ends = Literal["all", "solved", "failed"]
-"""The ends that a look would tell of."""
-
 _PRICES: Final[Mapping[Ends, float]] = {"all": 0.065, "solved": 0.15, "failed": 0.09}
 """A look is worth it when the ends that it would tell are overdue by so many typical solve times in all: one
 at an image, one at all of a tar, one at a job of it that may have failed. For solve times that spread by a
 factor of two, these give the shortest delays for the looks spent (benchmarks/batch)."""
-
-_FAILING_SHARE: Final = 0.1
-"""Of all images about this share has no solution."""
 
 _FIRST_CHANCE: Final = 0.32
 """A first look at an image that a pace asks for finds its solve ended with this chance."""
 
 _KEPT: Final = 64
 """Servers change: only the latest solve times count."""
-
-_BELIEVED: Final = 3
-"""So many solve times long others are believed about an image: how many are solved at once is a guess."""
 
 _GROWTH: Final = 1.4
 """From one wait to the next while nothing is learned."""
@@ -46,9 +36,6 @@ _PATIENCE: Final = 8
 _HEAD_PATIENCE: Final = 2
 """The same for the first in the queue, while others of ours are being solved: their ends tell of its turn."""
 
-_LEAST: Final = 1e-9
-"""A chance that is none."""
-
 AT_ONCE_S: Final = 1e-3
 """What is due so soon is not waited for."""
 
@@ -57,29 +44,6 @@ _QUICK_LOOK_S: Final = 0.05
 
 _GLANCE: Final = 0.25
 """Part of the first wait after which it is asked again whether others have made room in the queue."""
-
-
-@attrs.frozen
-class _Doubt:
-    """What is not known of a solve that has begun."""
-
-    begun_s: float
-    known_s: float
-    """Until then the chances below are reckoned."""
-    ended_s: float
-    """When it has ended unseen, if it has."""
-    failed: float
-    """The chance that it has ended unseen without a solution."""
-    solved: float
-
-    def overdue_s(self, now_s: float, times: SolveTimes, ends: Ends) -> float:
-        """Return how long one would have waited on average for these ends to be told."""
-        later_s = times.overdue_s(self.known_s - self.begun_s, now_s - self.begun_s)
-        later_s *= 1 - self.failed - self.solved
-        ago_s = max(0.0, now_s - self.ended_s)
-        failed_s = self.failed * ago_s + _FAILING_SHARE * later_s
-        solved_s = self.solved * ago_s + (1 - _FAILING_SHARE) * later_s
-        return {"all": failed_s + solved_s, "solved": solved_s, "failed": failed_s}[ends]
 
 
 class Forecast:
@@ -112,7 +76,7 @@ class Forecast:
         """When the queue was last seen to move."""
         self._times: SolveTimes | None = None
         self._first_age_s: float | None = None
-        self._doubts: dict[Watch, _Doubt] | None = None
+        self._doubts: Doubts | None = None
         self._dues_s: dict[tuple[Ends, tuple[Watch, ...]], float] = {}
         """When looks are due, as long as nothing new is known."""
 
@@ -226,7 +190,8 @@ class Forecast:
         front = {one for one, _ in itertools.islice(in_line, 1 + head.looks_in_line if head else 0)}
         waiting = [watch for watch in watches if watch.begun_s is None]
         dues = [self._patience_ends_s(watch, watch.place[0] in front) for watch in waiting]
-        doubts = [doubt for watch in begun if (doubt := self._doubt_of(watch)) is not None]
+        self._doubts = self._doubts or Doubts(line, self.times)
+        doubts = [doubt for watch in begun if (doubt := self._doubts.of(watch)) is not None]
         if doubts:
             dues.append(self._overdue_at_s(doubts, ends))
         return min(dues, default=-math.inf)
@@ -245,7 +210,7 @@ class Forecast:
             wait_s = _HEAD_PATIENCE * median_s if self._line.solving else alone_s
         return max(watch.seen_s, self._moved_s) + wait_s * growth
 
-    def _overdue_at_s(self, doubts: Sequence[_Doubt], ends: Ends) -> float:
+    def _overdue_at_s(self, doubts: Sequence[Doubt], ends: Ends) -> float:
         """Return when the ends of these solves are overdue by the price of a look."""
         times = self.times
         price_s = _PRICES[ends] * times.median_s
@@ -256,39 +221,3 @@ class Forecast:
             overdue_s = sum(doubt.overdue_s(middle_s, times, ends) for doubt in doubts)
             least_s, most_s = (least_s, middle_s) if overdue_s > price_s else (middle_s, most_s)
         return most_s
-
-    def _doubt_of(self, watch: Watch) -> _Doubt | None:
-        """Return what is not known of an image, if its solve has begun, as it seems."""
-        if self._doubts is None:
-            unseen, among = self._line.ended_unseen()
-            priors = {one: prior for one in among if (prior := self._prior(one, self._line.counted_s))}
-            self._doubts = _scaled(priors, unseen)
-        return self._doubts.get(watch) or self._prior(watch, watch.seen_s)
-
-    def _prior(self, watch: Watch, until_s: float) -> _Doubt | None:
-        """Return what is not known of an image, by its own solve time alone."""
-        begun_s = self._line.begins_s(watch)
-        if begun_s is None:
-            return None
-        times = self.times
-        believed_s = max(begun_s, watch.told_s) + _BELIEVED * times.median_s
-        unfinished_s = max(begun_s, min(watch.unfinished_s, believed_s))
-        unsolved_s = max(unfinished_s, watch.seen_s)
-        until_s, age_s = max(unsolved_s, until_s), unfinished_s - begun_s
-        ended = times.chance(age_s, until_s - begun_s)
-        failed = _FAILING_SHARE * ended
-        solved = (1 - _FAILING_SHARE) * (ended - times.chance(age_s, unsolved_s - begun_s))
-        possible = failed + solved + 1 - ended
-        return _Doubt(begun_s, until_s, (unfinished_s + until_s) / 2, failed / possible, solved / possible)
-
-
-def _scaled(doubts: Mapping[Watch, _Doubt], unseen: int) -> dict[Watch, _Doubt]:
-    """Return what is not known of images, so many of which have ended."""
-    ended = {watch: doubt.failed + doubt.solved for watch, doubt in doubts.items()}
-    odds = {watch: chance / (1.0 - chance + _LEAST) for watch, chance in ended.items()}
-    per_odds = unseen / max(sum(odds.values()), _LEAST)
-    scaled = {}
-    for watch, doubt in doubts.items():
-        factor = min(1.0, per_odds * odds[watch]) / max(ended[watch], _LEAST)
-        scaled[watch] = attrs.evolve(doubt, failed=factor * doubt.failed, solved=factor * doubt.solved)
-    return scaled
