@@ -96,3 +96,11 @@ def test_uploads_may_become_known_in_any_order() -> None:
     assert [*line.waiting.values()] == [watches[place] for place in sorted(watches)]
     assert line.last_place == (3, 0)
     assert line.add(None, 1.0).place == (4, 0)
+
+
+def test_thousands_that_seem_to_be_overtaken_are_not_all_thought_about() -> None:
+    line, watches = line_of(5000)
+    queued(line, watches[4], 1.0)
+    queued(line, watches[4000], 2.0)
+    unseen, among = line.ended_unseen()
+    assert 0 < unseen < len(among) <= 64

@@ -3,7 +3,6 @@
 import bisect
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Final
 
 import attrs
@@ -14,6 +13,9 @@ Seen = tuple[Place, float]
 
 _MOST_OVERTAKINGS: Final = 2
 """A vanished job comes again behind others; more often than this, images are not taken up in their order."""
+
+_MOST_AT_ONCE: Final = 64
+"""No more are taken to be solved at once, so that thousands in line cost no thought; nova has 16 solvers."""
 
 
 @attrs.define(eq=False)
@@ -112,7 +114,7 @@ class Line:
             self._overtakings += 1
             return
         self._queued = watch.place, watch.seen_s
-        ahead = [*self._ahead()]
+        ahead = self._ahead()
         # Ends that nobody has seen make it seem more at first.
         self.room = min(self.room, len(ahead))
         if len(ahead) == self.room:
@@ -139,7 +141,7 @@ class Line:
         """Return how many had ended unseen when the queue was last seen, and among which of them."""
         if self.room == math.inf or not self.is_in_order:
             return 0, []
-        ahead = [*self._ahead()]
+        ahead = self._ahead()
         maybe = [watch for watch in ahead if watch.unfinished_s < self.counted_s]
         unseen = len(ahead) - int(self.room)
         if unseen > len(maybe):
@@ -152,13 +154,16 @@ class Line:
         """When it was last seen how far the queue has moved."""
         return max(self._begun[1], self._queued[1])
 
-    def _ahead(self) -> Iterator[Watch]:
-        """Yield those in work that have begun, as was seen of others."""
+    def _ahead(self) -> list[Watch]:
+        """Return those in work that have begun, as was seen of others."""
         first, (last, _) = self._queued[0], self._begun
-        yield from (one for one in self.solving.values() if one.place < first or one.place <= last)
-        yield from itertools.takewhile(
-            lambda one: one.place < first or one.place <= last, self.waiting.values()
-        )
+
+        def has_begun(one: Watch) -> bool:
+            return one.place < first or one.place <= last
+
+        queued = itertools.takewhile(has_begun, self.waiting.values())
+        begun = itertools.chain(filter(has_begun, self.solving.values()), queued)
+        return [*itertools.islice(begun, _MOST_AT_ONCE)]
 
     def _put_in_queue(self, watch: Watch) -> None:
         last = next(reversed(self.waiting), watch.place)
