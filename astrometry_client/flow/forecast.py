@@ -42,6 +42,9 @@ AT_ONCE_S: Final = 1e-3
 _QUICK_LOOK_S: Final = 0.05
 """A look that is answered sooner is rare."""
 
+_QUICK_TURN: Final = 0.15
+"""Part of the mean time from one turn in the queue to the next; hardly ever do many come sooner in a row."""
+
 _GLANCE: Final = 0.25
 """Part of the first wait after which it is asked again whether others have made room in the queue."""
 
@@ -169,9 +172,10 @@ class Forecast:
         head = self._line.head
         if head is None or watch is head:
             return _GLANCE * self._due_age_s
-        # Each of those in front is looked at first, and a look takes this long at least.
-        looks_s = _QUICK_LOOK_S * (self._line.rank(watch.place) - self._line.rank(head.place))
-        return max(0.0, min(self._due_s(head) - self.now_s(), self._glance_s(head))) + looks_s
+        # Each of those in front has its turn first, and is looked at.
+        turn_s = max(_QUICK_LOOK_S, _QUICK_TURN * self.times.median_s / max(1.0, self._line.room))
+        turns_s = turn_s * (self._line.rank(watch.place) - self._line.rank(head.place))
+        return max(0.0, min(self._due_s(head) - self.now_s(), self._glance_s(head))) + turns_s
 
     def _due_s(self, *watches: Watch, ends: Ends = "all") -> float:
         """Return when a look that tells of these images is due."""
