@@ -246,13 +246,13 @@ server have all their names asked for."""
 
 
 def compare(names: list[str], folder: Path) -> Iterator[Row]:
-    """Yield what each client needed for a night of its own."""
-    for seed, name in enumerate(names, start=SEED):
+    """Yield what each client needed for images of its own that take the same times."""
+    for name in names:
         paths = make_images(folder / name, name)
         # What is imported when it is first used is not to be measured.
         with NovaServer() as server:
             CLIENTS[name](server, paths[:1], folder / "first.sqlite")
-        with simulated_server(paths, seed) as server:
+        with simulated_server(paths, SEED) as server:
             work = partial(CLIENTS[name], server, paths, folder / "ledger.sqlite")
             yield measure(name, server, paths, work)
 
