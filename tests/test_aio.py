@@ -32,7 +32,7 @@ from astrometry_client import (
     Submission,
     flow,
 )
-from astrometry_client.aio.line import Line
+from astrometry_client.aio.room import Room
 from astrometry_client.errors import AstrometryError, InputError, StatusFailedException, UnreadableFileError
 from astrometry_client.lanes import ROOM
 from astrometry_client.ledger import Key
@@ -160,7 +160,7 @@ def test_client_serves_one_event_loop_after_the_other(server: SmallNova, tmp_pat
 
 @looped
 async def test_those_in_line_have_their_turn_though_some_leave() -> None:
-    line, came = Line(1), list[int]()
+    line, came = Room(1), list[int]()
 
     async def come(number: int) -> None:
         async with line:

@@ -90,7 +90,7 @@ class Operation:
             It was given up; a step on this machine is taken all the same.
         """
         # Who stands in line costs less than what lies before a thread.
-        async with self._operations.lines[lane]:
+        async with self._operations.rooms[lane]:
             if lane != "local":
                 self.check()
             interrupt = Interrupt(self._operations.telling())

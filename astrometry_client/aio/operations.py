@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from astrometry_client.aio.line import Line
 from astrometry_client.aio.operation import Operation
+from astrometry_client.aio.room import Room
 from astrometry_client.errors import AstrometryError, InputError
 from astrometry_client.lanes import ROOM
 
@@ -39,7 +39,7 @@ class Operations:
         self.in_work: set[Operation] = set()
         """What its callers wait for."""
         self.pools = {lane: ThreadPoolExecutor(room, f"async-{lane}") for lane, room in ROOM.items()}
-        self.lines = {lane: Line(room) for lane, room in ROOM.items()}
+        self.rooms = {lane: Room(room) for lane, room in ROOM.items()}
         self._on_wait = on_wait
         self._tasks: dict[asyncio.Task[Any], Operation] = {}
         self._streams: dict[Operation, AsyncGenerator[Any, None]] = {}

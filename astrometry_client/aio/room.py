@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 
-class Line:
+class Room:
     """Lets so many in at once, the others in their order; an async context manager.
 
     Parameters
