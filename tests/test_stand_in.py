@@ -11,7 +11,7 @@ from arrivals import ManualTime
 from faulty_server import Answer, Arrival, answer_json
 from small_nova import SmallNova, ra_of
 
-from astrometry_client import BatchResult, Client, Ledger, Settings
+from astrometry_client import BatchResult, Client, ClientSession, Ledger, Settings
 from astrometry_client.errors import (
     LedgerError,
     SolveTimeout,
@@ -71,6 +71,19 @@ def far() -> Iterator[SmallNova]:
         yield server
 
 
+@pytest.fixture
+def passing() -> ManualTime:
+    return ManualTime()
+
+
+@pytest.fixture
+def client(far: SmallNova, passing: ManualTime) -> Iterator[Client]:
+    """Return a client of the server elsewhere, whose waits take no time."""
+    with ClientSession() as session:
+        session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
+        yield Client("key", base_url=far.url, client_session=session)
+
+
 def images(folder: Path, *names: str) -> list[Path]:
     for name in names:
         (folder / name).write_bytes(PNG + name.encode())
@@ -123,10 +136,14 @@ def test_files_that_are_none_are_told(stand_in: Callable[..., StandIn], tmp_path
 
 
 def test_late_images_are_solved_here(
-    here: Here, far: SmallNova, stand_in: Callable[..., StandIn], ledger: Ledger, tmp_path: Path
+    here: Here,
+    far: SmallNova,
+    client: Client,
+    stand_in: Callable[..., StandIn],
+    ledger: Ledger,
+    tmp_path: Path,
 ) -> None:
     paths = images(tmp_path, "a", "late", "dark", "late dark")
-    client = Client("key", base_url=far.url)
 
     def ask(files: Any) -> Iterator[BatchResult]:
         return client.solve_many(files, ledger=ledger, timeout_s=5)
@@ -145,9 +162,8 @@ def test_late_images_are_solved_here(
 
 
 def test_server_is_not_started_where_nothing_is_late(
-    here: Here, far: SmallNova, stand_in: Callable[..., StandIn], tmp_path: Path
+    here: Here, far: SmallNova, client: Client, stand_in: Callable[..., StandIn], tmp_path: Path
 ) -> None:
-    client = Client("key", base_url=far.url)
     with stand_in() as one:
         for result in one.solve_late(images(tmp_path, *"ab"), client.solve_many):
             check(result, far.url)
@@ -155,9 +171,8 @@ def test_server_is_not_started_where_nothing_is_late(
 
 
 def test_nothing_is_solved_here_after_the_deadline(
-    here: Here, far: SmallNova, stand_in: Callable[..., StandIn], tmp_path: Path
+    here: Here, client: Client, passing: ManualTime, stand_in: Callable[..., StandIn], tmp_path: Path
 ) -> None:
-    client, passing = Client("key", base_url=far.url), ManualTime()
     with stand_in(deadline_s=5, clock=passing.clock) as one:
         passing.sleep(6)
         late, other = images(tmp_path, "late", "late2")
