@@ -1,19 +1,20 @@
 """Many flows, and what their drivers have in common: what is to be done next, and when to rest."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
 from astrometry_client import flow
-from astrometry_client.agenda import Agenda, Errand, Lane
+from astrometry_client.agenda import Agenda, Errand
 from astrometry_client.circuit import Circuit
 from astrometry_client.driver import pauses
 from astrometry_client.errors import AstrometryError
+from astrometry_client.lanes import Lanes
 from astrometry_client.session import ClientSession
 
-__all__ = ["Course", "Hands", "Rest", "Result"]
+__all__ = ["Course", "Rest", "Result"]
 
 Name = TypeVar("Name")
 T = TypeVar("T")
@@ -32,18 +33,6 @@ class Result(Generic[R]):
     """Act: hand this out. Nothing is begun as long as the caller keeps it."""
 
     value: R
-
-
-class Hands(Protocol):
-    """What carries errands out."""
-
-    @property
-    def free(self) -> Mapping[Lane, int]:
-        """How much each lane has room for."""
-
-    @property
-    def any_done(self) -> bool:
-        """Whether something was answered, which may be a reason to begin no more."""
 
 
 def _nothing() -> None:
@@ -88,7 +77,7 @@ class Course(Generic[Name, T, R]):
         return Agenda(Circuit(self.server), pause_s=pauses(client_session), on_step=self.on_step)
 
     def acts(
-        self, agenda: Agenda[Name, T], hands: Hands, clock: Callable[[], float]
+        self, agenda: Agenda[Name, T], lanes: Lanes, clock: Callable[[], float]
     ) -> Iterator[Errand | Rest | Result[R]]:
         """Yield what is to be done next: start an errand, rest, or hand out a result."""
         ends_s = None if self.deadline_s is None else clock() + self.deadline_s
@@ -98,14 +87,14 @@ class Course(Generic[Name, T, R]):
                 waiting, ends_s = None, None
                 agenda.give_up(clock())
             begun = False
-            if waiting is not None and len(agenda) < self.most and not (agenda.ended or hands.any_done):
+            if waiting is not None and len(agenda) < self.most and not (agenda.ended or lanes.any_done):
                 more = next(waiting, None)
                 if more is None:
                     waiting = None
                 else:
                     agenda.begin(*more, clock())
                     begun = True
-            yield from agenda.startable(hands.free, clock())
+            yield from agenda.startable(lanes.free, clock())
             if agenda.ended:
                 yield from self._handed_out(agenda)
             elif not begun and len(agenda):

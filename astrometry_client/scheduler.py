@@ -1,12 +1,12 @@
 """The driver of many flows at once."""
 
-import concurrent.futures
 from collections.abc import Generator
+from contextlib import closing
 from typing import Any, TypeVar
 
 from astrometry_client.agenda import Agenda, Errand
 from astrometry_client.course import Course, Rest
-from astrometry_client.lanes import Lanes
+from astrometry_client.lanes import ROOM, Lanes
 from astrometry_client.session import ClientSession, get_local_session
 
 __all__ = ["drive_many"]
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def drive_many(
-    course: Course[Any, Any, R], client_session: ClientSession | None = None
+    course: Course[Any, Any, R], client_session: ClientSession | None = None, lanes: Lanes | None = None
 ) -> Generator[R, None, None]:
     """Carry out many flows, and yield what they come to, as they end.
 
@@ -28,36 +28,57 @@ def drive_many(
         The flows.
     client_session
         Makes the requests and keeps the time; by default each thread's own.
+    lanes
+        Threads to be used; by default some of its own.
 
     Yields
     ------
     result
         What the course makes of the end of a flow.
+
+    Raises
+    ------
+    Interrupted
+        The lanes were given up.
     """
     session = client_session or get_local_session()
-    agenda = course.agenda(session)
-    lanes = Lanes(client_session)
-    with course.scope:
+    agenda, lanes = course.agenda(session), lanes or Lanes(client_session)
+    with course.scope, closing(agenda), closing(lanes):
         try:
             for act in course.acts(agenda, lanes, session.retrying.clock):
+                lanes.check()
                 if isinstance(act, Errand):
                     lanes.start(act)
                 elif isinstance(act, Rest):
-                    _rest(act, agenda, lanes, session)
+                    _rest(act.seconds, agenda, lanes, session)
                 else:
                     yield act.value
+            lanes.check()
         finally:
-            lanes.close()
-            agenda.close()
+            _wind_up(agenda, lanes, session)
 
 
-def _rest(rest: Rest, agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:
+def _rest(seconds: float | None, agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:
     """Wait until something was answered, or something else can be started."""
     if lanes.under_way:
-        done, _ = concurrent.futures.wait(
-            lanes.under_way, timeout=rest.seconds, return_when=concurrent.futures.FIRST_COMPLETED
-        )
-        for future in done:
-            agenda.answered(lanes.take(future), future.result(), session.retrying.clock())
-    elif rest.seconds is not None:
-        session.retrying.sleep(rest.seconds)
+        for errand, answer in lanes.answers(seconds):
+            agenda.answered(errand, answer, session.retrying.clock())
+    elif seconds is not None:
+        session.retrying.sleep(seconds)
+
+
+def _wind_up(agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:
+    """End all flows where they stand, and let them take their last steps on this machine."""
+    clock = session.retrying.clock
+    lanes.end_reads()
+    agenda.give_up(clock())
+    try:
+        while True:
+            for errand in agenda.startable({**dict.fromkeys(ROOM, 0), "local": lanes.free["local"]}, clock()):
+                lanes.start(errand)
+            if not lanes.under_way:
+                break
+            _rest(None, agenda, lanes, session)
+    except BaseException:
+        lanes.end_uploads()
+        raise

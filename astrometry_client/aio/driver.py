@@ -1,19 +1,24 @@
-"""The drivers that carry out flows in an event loop: requests in threads, waits as timers."""
+"""The driver that carries out a flow in an event loop: requests in threads, waits as timers.
+
+Many flows at once are carried out by the sync driver: their steps are too small to have each change threads.
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from astrometry_client import flow
-from astrometry_client.agenda import Agenda, Errand, Lane, lane_of
+import attrs
+
+from astrometry_client import flow, scheduler
+from astrometry_client.agenda import lane_of
 from astrometry_client.aio.operation import Operation
 from astrometry_client.aio.operations import Operations
-from astrometry_client.course import Course, Rest
+from astrometry_client.course import Course
 from astrometry_client.driver import Progress, pauses
 from astrometry_client.errors import AstrometryError
-from astrometry_client.lanes import ROOM
+from astrometry_client.lanes import Lanes
 from astrometry_client.session import ClientSession
 from astrometry_client.session.interrupting import Interrupted
 
@@ -22,6 +27,9 @@ __all__ = ["drive", "drive_many", "pieces"]
 T = TypeVar("T")
 
 _END: Final = object()
+
+_LOOP_GONE_S: Final = 1.0
+"""Time within which it is noticed that nobody will answer."""
 
 
 async def drive(
@@ -79,101 +87,72 @@ def _answer(effect: flow.Effect, operation: Operation, session: ClientSession) -
     return operation.run(lane_of(effect), make, session)
 
 
-async def drive_many(
+def drive_many(
     plan: Callable[[], Course[Any, Any, T]],
     operation: Operation,
     *,
     operations: Operations,
     session: ClientSession,
 ) -> AsyncGenerator[T, None]:
-    """Carry out many flows, and yield what they come to, as they end.
+    """Have the sync driver carry out many flows, from a thread of their own.
 
-    Nothing is begun while the caller keeps a result. Who stops listening breaks off what is on its way.
+    Who stops listening breaks off what is on its way.
 
     Parameters
     ----------
     plan
         Returns the flows; it may take a moment.
     """
-    ending = AsyncExitStack()
-    try:
-        course = await operation.run("local", plan)
-        ending.enter_context(course.scope)
-        agenda = course.agenda(session)
-        hands = _Hands(agenda, operation, session)
-        ending.push_async_callback(hands.wind_up)
-        for act in course.acts(agenda, hands, session.retrying.clock):
-            if isinstance(act, Errand):
-                hands.start(act)
-            elif isinstance(act, Rest):
-                await hands.rest(act.seconds)
-            else:
-                yield act.value
-            operation.check()
-        operation.complete = True
-    finally:
-        await operations.end_stream(operation, ending.aclose)
+    lanes = operation.lanes = Lanes(session, operations.pools, operations.telling())
+    loop = asyncio.get_running_loop()
+
+    def ends() -> Generator[T, None, None]:
+        course = plan()
+        on_step = course.on_step and partial(_call_in, loop, course.on_step)
+        yield from scheduler.drive_many(attrs.evolve(course, on_step=on_step), session, lanes)
+
+    pool = ThreadPoolExecutor(1, "async-many")
+
+    async def close() -> None:
+        await operation.run_in(pool, each.close)
+        pool.shutdown()
+
+    each = ends()
+    return _taken(each, partial(operation.run_in, pool), close, operation, operations)
 
 
-async def pieces(
+def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., T], *arguments: Any) -> T:
+    """Return what comes of a call in an event loop, from another thread."""
+
+    async def made() -> T:
+        return call(*arguments)
+
+    called = asyncio.run_coroutine_threadsafe(made(), loop)
+    while not wait([called], timeout=_LOOP_GONE_S).done:
+        if loop.is_closed():
+            raise Interrupted("The event loop was closed.")
+    return called.result()
+
+
+def pieces(
     each: Generator[T, None, None], operation: Operation, *, operations: Operations
 ) -> AsyncGenerator[T, None]:
     """Yield what a generator yields that asks the server."""
+    close = partial(operation.run, "local", each.close)
+    return _taken(each, partial(operation.run, "reads"), close, operation, operations)
+
+
+async def _taken(
+    each: Generator[T, None, None],
+    run: Callable[..., Awaitable[Any]],
+    close: Callable[[], Awaitable[None]],
+    operation: Operation,
+    operations: Operations,
+) -> AsyncGenerator[T, None]:
+    """Yield what a generator yields in a thread."""
     try:
-        while (piece := await operation.run("reads", next, each, _END)) is not _END:
+        while (piece := await run(next, each, _END)) is not _END:
             yield piece
         operation.complete = True
     finally:
-        await operations.end_stream(operation, partial(operation.run, "local", each.close))
-
-
-class _Hands:
-    """Carries out the errands of a course in threads."""
-
-    def __init__(self, agenda: Agenda[Any, Any], operation: Operation, session: ClientSession) -> None:
-        self._agenda = agenda
-        self._operation = operation
-        self._session = session
-        self._now_s = session.retrying.clock
-        self._under_way: dict[asyncio.Task[Any], Errand] = {}
-
-    @property
-    def free(self) -> Mapping[Lane, int]:
-        used = [errand.lane for errand in self._under_way.values()]
-        return {lane: room - used.count(lane) for lane, room in ROOM.items()}
-
-    @property
-    def any_done(self) -> bool:
-        return any(task.done() for task in self._under_way)
-
-    def start(self, errand: Errand) -> None:
-        self._under_way[asyncio.create_task(self._answer(errand))] = errand
-
-    async def _answer(self, errand: Errand) -> Any:
-        try:
-            return await self._operation.run(errand.lane, errand.carry_out, self._session)
-        except Interrupted as given_up:
-            return given_up
-
-    async def rest(self, seconds: float | None) -> None:
-        """Wait until something was answered, or something else can be started."""
-        if self._under_way:
-            done, _ = await asyncio.wait(
-                self._under_way, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
-                self._agenda.answered(self._under_way.pop(task), task.result(), self._now_s())
-        elif seconds is not None:
-            await self._operation.pause(seconds)
-
-    async def wind_up(self) -> None:
-        """End all flows where they stand, and let them take their last steps on this machine."""
-        self._agenda.give_up(self._now_s())
-        while True:
-            free = {**dict.fromkeys(ROOM, 0), "local": self.free["local"]}
-            for errand in self._agenda.startable(free, self._now_s()):
-                self.start(errand)
-            if not self._under_way:
-                break
-            await self.rest(None)
-        self._agenda.close()
+        await operations.end_stream(operation, close)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 
 from astrometry_client.agenda import Lane
+from astrometry_client.lanes import Lanes
 from astrometry_client.session.interrupting import Interrupt, Interrupted, check_interrupt, interruptible
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ _GIVEN_UP: Final = "It was given up, or the client was closed: the next call goe
 class _Working:
     """Something in a thread."""
 
-    lane: Lane
+    to_the_end: bool
+    """A step on this machine is soon taken, and would leave things half done."""
     future: "Future[Any]"
     interrupt: Interrupt
 
     def give_up(self) -> None:
-        """Break it off. A step on this machine is soon taken, and would leave things half done."""
-        if self.lane != "local":
+        """Break it off."""
+        if not self.to_the_end:
             self.interrupt.end()
             self.future.cancel()
 
@@ -54,7 +56,16 @@ class Operation:
     There are thousands of them at once, so that each costs no more than a timer while it waits.
     """
 
-    __slots__ = ("_operations", "_timer", "_waiting", "_working", "complete", "given_up", "piece_kept")
+    __slots__ = (
+        "_operations",
+        "_timer",
+        "_waiting",
+        "_working",
+        "complete",
+        "given_up",
+        "lanes",
+        "piece_kept",
+    )
 
     def __init__(self, operations: "Operations") -> None:
         self.given_up = False
@@ -62,6 +73,8 @@ class Operation:
         """Whether the caller of a stream has a piece in hand, and nobody waits for the next."""
         self.complete = False
         """Whether a stream has given all it had."""
+        self.lanes: Lanes | None = None
+        """Where a stream has many flows carried out."""
         self._operations = operations
         self._working: list[_Working] = []
         self._waiting: asyncio.Future[None] | None = None
@@ -93,11 +106,25 @@ class Operation:
         async with self._operations.rooms[lane]:
             if lane != "local":
                 self.check()
-            interrupt = Interrupt(self._operations.telling())
-            future = self._operations.pools[lane].submit(_carry_out, interrupt, work, arguments)
-            self._working.append(_Working(lane, future, interrupt))
-            found: T = await self.result(self._working[-1])
-            return found
+            return await self.run_in(
+                self._operations.pools[lane], work, *arguments, to_the_end=lane == "local"
+            )
+
+    async def run_in(
+        self, pool: ThreadPoolExecutor, work: Callable[..., T], *arguments: Any, to_the_end: bool = False
+    ) -> T:
+        """Do the same in any thread, without standing in line.
+
+        Parameters
+        ----------
+        to_the_end
+            Whether it goes on though it is given up.
+        """
+        interrupt = Interrupt(self._operations.telling())
+        future = pool.submit(_carry_out, interrupt, work, arguments)
+        self._working.append(_Working(to_the_end, future, interrupt))
+        found: T = await self.result(self._working[-1])
+        return found
 
     async def result(self, working: _Working) -> Any:
         """Return what came of something in a thread, or raise its error."""
@@ -145,6 +172,8 @@ class Operation:
             self._timer.cancel()
         if self._waiting is not None:
             _set_given_up(self._waiting)
+        if self.lanes is not None:
+            self.lanes.give_up()
         for working in self._working:
             working.give_up()
 

@@ -7,13 +7,12 @@ a client, which could then neither bound nor join them; and it is no dependency 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from astrometry_client.aio.operation import Operation
 from astrometry_client.aio.room import Room
 from astrometry_client.errors import AstrometryError, InputError
-from astrometry_client.lanes import ROOM
+from astrometry_client.lanes import ROOM, new_pools
 
 __all__ = ["Operations"]
 
@@ -38,7 +37,7 @@ class Operations:
         """Replaces the timers of the event loop in tests."""
         self.in_work: set[Operation] = set()
         """What its callers wait for."""
-        self.pools = {lane: ThreadPoolExecutor(room, f"async-{lane}") for lane, room in ROOM.items()}
+        self.pools = new_pools("async-")
         self.rooms = {lane: Room(room) for lane, room in ROOM.items()}
         self._on_wait = on_wait
         self._tasks: dict[asyncio.Task[Any], Operation] = {}
