@@ -65,9 +65,9 @@ def load_engine(settings: ServerSettings) -> tuple["Engine", dict[str, "Engine"]
     InputError
         There is no such engine here.
     """
-    from .engine import engines
+    from .engine import Matcher, engines
 
-    installed = engines(settings.index_dirs)
+    installed = engines(settings.index_dirs, matcher=Matcher())
     module, colon, function = (settings.engine or "").partition(":")
     if colon:
         return getattr(importlib.import_module(module), function)(settings.index_dirs), installed

@@ -3,6 +3,7 @@
 from .coverage import Gap, covered, gaps
 from .indexes import IndexFile, find_index_files, index_dirs, index_files, shipped_dir
 from .installed import engines
+from .matching import Matcher
 from .source_lists import field_of
 from .sources import read_field
 from .values import Engine, Field, Hints, ImageError, Match
@@ -15,6 +16,7 @@ __all__ = [
     "ImageError",
     "IndexFile",
     "Match",
+    "Matcher",
     "covered",
     "engines",
     "field_of",

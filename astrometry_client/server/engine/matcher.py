@@ -1,19 +1,22 @@
 """Match lists of sources against index files, in a process of its own.
 
-Run as a script, never imported: one JSON request on standard input, one JSON line for each pass on standard
-output.
+Run as a script, never imported. A line of standard input is a request, as JSON, or `null`: a request begins a
+search, `null` goes on with it. Each is answered by one line on standard output, the matches of one pass.
 The package `astrometry` it stands on is licensed under the GPL; this process is the only one that loads it.
-It ends with its parent (standard input closes; on Linux the kernel sees to it) and after its CPU time.
+It ends with its parent (standard input closes; on Linux the kernel sees to it), and when a search has used up
+its CPU time.
 """
 
 import ctypes
 import json
 import math
 import os
+import queue
 import resource
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -23,16 +26,25 @@ PR_SET_PDEATHSIG = 1
 """From Linux' `sys/prctl.h`: send this signal when the parent dies."""
 
 
-def end_with_parent() -> None:
-    """Leave no search behind when whoever asked for it is gone."""
+def lines() -> "queue.SimpleQueue[bytes]":
+    """Return a queue of the lines of standard input; no search is left behind when whoever asked is gone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    read: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        for line in sys.stdin.buffer:
+            read.put(line)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    return read
+
+
+def allow(cpu_s: float) -> None:
+    """End this process when it has computed so much longer."""
+    _, most = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (max(1, math.ceil(time.process_time() + cpu_s)), most))
 
 
 def search(request: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -79,14 +91,15 @@ def slices(depths: list[int], count: int) -> list[tuple[int, int]]:
 
 
 def main() -> None:
-    """Answer one request."""
-    request = json.loads(sys.stdin.buffer.readline())
-    limit = max(1, math.ceil(request["time_limit_s"]))
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
-    end_with_parent()
-    for matches in search(request):
-        print(json.dumps(matches), flush=True)  # noqa: T201  the caller reads it
-    os._exit(0)
+    """Answer as long as somebody asks."""
+    asked = lines()
+    passes: Iterator[list[dict[str, Any]]] = iter(())
+    while True:
+        request = json.loads(asked.get())
+        if request is not None:
+            allow(request["time_limit_s"])
+            passes = search(request)
+        print(json.dumps(next(passes)), flush=True)  # noqa: T201  the caller reads it
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
 """The engine that needs pip alone: sources by `sep`, a match by the `astrometry` wheel, the fit our own."""
 
 import contextlib
-import json
 import logging
 import math
-import subprocess
-import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import attrs
 import numpy as np
 
 from . import header
 from .indexes import IndexFile, stars_near, to_vectors
+from .matching import Matcher
 from .refine import Fit, inside, refine
 from .sources import read_field
 from .values import Field, Floats, Hints, Match
@@ -59,15 +57,20 @@ AROUND, STARS_PER_SOURCE = 0.05, 6
 """How far around the image stars are of use, in parts of its diagonal, and the brightest of them for each
 source: the fit looks within less, and for fewer."""
 
-MATCHER = Path(__file__).with_name("matcher.py")
-
 
 @attrs.frozen(kw_only=True)
 class SepEngine:
-    """Solve with `sep` and the `astrometry` wheel; see `Engine`."""
+    """Solve with `sep` and the `astrometry` wheel; see `Engine`.
+
+    Parameters
+    ----------
+    matcher
+        Used for every image, which saves the start of its process. Default: one for each image.
+    """
 
     index_files: Sequence[IndexFile]
     name: str = "sep"
+    matcher: Matcher | None = None
 
     def solve(self, field: Field | Path, hints: Hints) -> Match | None:
         """Return the verified match, `None` if there is none within the time limit."""
@@ -107,7 +110,8 @@ class SepEngine:
             "certain_logodds": CERTAIN_LOGODDS,
             "time_limit_s": hints.time_limit_s,
         }
-        yield from ask_matcher(request)
+        with Matcher() if self.matcher is None else contextlib.nullcontext(self.matcher) as matcher:
+            yield from matcher.search(request)
 
     def _scale_bounds(self, field: Field, hints: Hints) -> tuple[float, float]:
         """Return the pixel scales searched: what the hints say, as far as an image can be gnomonic."""
@@ -152,22 +156,6 @@ def _match(fit: Fit, field: Field, *, stars: Floats, candidate: dict[str, Any]) 
         stars=np.column_stack([field.x[fit.source], field.y[fit.source], stars[fit.star]]),
         index_name=index_name,
     )
-
-
-def ask_matcher(request: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
-    """Yield the matches the matcher process finds, until it is done, fails, or runs into its time limit.
-
-    Its standard input stays open while it works: it ends when the generator is closed, or with this process.
-    """
-    command = [sys.executable, "-P", str(MATCHER)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as child:
-        to_child, from_child = cast(IO[bytes], child.stdin), cast(IO[bytes], child.stdout)
-        to_child.write(json.dumps(request).encode() + b"\n")
-        to_child.flush()
-        for line in from_child:
-            yield from json.loads(line)
 
 
 def _rough(cards: dict[str, Any]) -> Wcs:
