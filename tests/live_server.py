@@ -21,21 +21,28 @@ DEADLINE_S = 30.0
 
 @attrs.frozen
 class Api:
-    """A logged-in user of a server."""
+    """A logged-in user of a server.
+
+    Parameters
+    ----------
+    http
+        A session, to keep one connection; without one, each request has its own.
+    """
 
     url: str
     session_key: str
+    http: Any = requests
 
     @classmethod
     def login(cls, url: str, api_key: str) -> "Api":
         return cls(url, cls(url, "").call("login", {"apikey": api_key}).json()["session"])
 
-    def call(self, path: str, document: dict[str, Any], **more: Any) -> requests.Response:
+    def call(self, path: str, document: dict[str, Any], **more: Any) -> Any:
         data = {"request-json": json.dumps(document)}
-        return requests.post(f"{self.url}/api/{path}", data=data, timeout=DEADLINE_S, **more)
+        return self.http.post(f"{self.url}/api/{path}", data=data, timeout=DEADLINE_S, **more)
 
-    def get(self, path: str, **more: Any) -> requests.Response:
-        return requests.get(f"{self.url}/{path}", timeout=DEADLINE_S, **more)
+    def get(self, path: str, **more: Any) -> Any:
+        return self.http.get(f"{self.url}/{path}", timeout=DEADLINE_S, **more)
 
     def upload(self, content: bytes, name: str = "image.fits", **options: Any) -> int:
         reply = self.call("upload", {"session": self.session_key, **options}, files={"file": (name, content)})

@@ -3,15 +3,13 @@
 from pathlib import Path
 
 import attrs
-import numpy as np
 import pytest
 import sky
+from true_fields import PHOTOGRAPHS, RENDERED, rendered
 
 from astrometry_client import Client
 from astrometry_client.models import Calibration
 from astrometry_client.server.run import LocalServer
-
-PHOTOGRAPHS = Path(__file__).parents[1] / "photographs"
 
 
 @attrs.frozen(kw_only=True)
@@ -77,12 +75,11 @@ def test_photographs_are_small_and_of_known_origin() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(RENDERED))
 def test_rendered_field_is_solved(nova: LocalServer, tmp_path: Path, number: int) -> None:
-    rng = np.random.default_rng([20, number])
-    view = sky.random_view(rng, width_deg=float(rng.choice([45.0, 30.0, 20.0, 12.0, 8.0, 6.0])))
+    view, content = rendered(number)
     path = tmp_path / "field.fits"
-    path.write_bytes(sky.render(view, rng).fits_bytes())
+    path.write_bytes(content)
     ours = solved(nova, path)
     found = {
         "ra": ours.ra_deg,
