@@ -89,11 +89,14 @@ def _check_keys(service: Service, listener: socket.socket) -> None:
 def _listen(settings: ServerSettings) -> socket.socket:
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
         raise InputError(
             f"cannot listen on {settings.host} port {settings.port} ({error.strerror}); choose another port"
         ) from error
+    # Connections inherit it. Without it, the body of a reply waits 40 ms until its head is acknowledged.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def _serve(service: Service, listener: socket.socket, on_ready: Callable[[Ready], None]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -130,3 +131,14 @@ def try_login(server: LocalServer) -> Api | None:
     with contextlib.suppress(requests.RequestException):
         return Api.login(server.url, server.api_key)
     return None
+
+
+def test_replies_on_one_connection_are_not_held_back(server: LocalServer) -> None:
+    """A body that waits until its head is acknowledged waits for 40 ms, after the first few."""
+    took_s = []
+    with requests.Session() as http:
+        for _ in range(20):
+            start_s = time.perf_counter()
+            http.get(f"{server.url}/api/submissions/1", timeout=20.0)
+            took_s.append(time.perf_counter() - start_s)
+    assert min(took_s[10:]) < 0.03
