@@ -62,6 +62,7 @@ def _document(form: Form, *, strict_nova: bool) -> dict[str, Any]:
         raise ApiError("no json")
     try:
         document = json.loads(form.request_json)
+        json.dumps(document, ensure_ascii=False).encode()  # halves of characters cannot be kept
     except (ValueError, RecursionError) as error:
         echo = f': "{form.request_json[:LONGEST_ECHO]}"' if strict_nova else ""  # there may be a key in it
         raise ApiError(f"failed to parse JSON{echo}") from error

@@ -3,6 +3,7 @@
 import bz2
 import contextlib
 import gzip
+import os
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -121,7 +122,8 @@ def _members(content: IO[bytes], *, settings: ServerSettings) -> Iterator[tuple[
                 )
             if member.isreg() and not member.issparse():
                 left_bytes -= member.size
-                yield PurePosixPath(member.name).name, cast(IO[bytes], archive.extractfile(member))
+                name = os.fsencode(PurePosixPath(member.name).name).decode(errors="replace")
+                yield name, cast(IO[bytes], archive.extractfile(member))
 
 
 def _copy(content: IO[bytes], store: FileStore) -> StoredFile:

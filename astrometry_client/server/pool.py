@@ -69,7 +69,12 @@ class Pool:
             while True:
                 task = await self._next()
                 await worker.start_surely()
-                await self._do(worker, task)
+                try:
+                    await self._do(worker, task)
+                except Exception:  # noqa: BLE001  a defect met by one image must not end the server
+                    _log.exception("work cannot be noted")
+                    await _persist(self._queue.fail, task, "this server cannot deal with it")
+                await self._done()
         finally:
             await worker.stop()
 
@@ -93,7 +98,6 @@ class Pool:
             await _persist(self._queue.crashed, task, str(error))
         else:
             await _persist(self._note, task, result)
-        await self._done()
 
     def _note(self, task: Work, result: Result) -> None:
         if isinstance(result, str):

@@ -55,6 +55,11 @@ def test_names_and_links_lead_nowhere(tmp_path: Path, settings: ServerSettings) 
     assert all(p.is_relative_to(settings.files_dir) for p in written)
 
 
+def test_name_of_another_encoding_can_be_kept(tmp_path: Path, settings: ServerSettings) -> None:
+    path = archive(tmp_path / "a", {"caf\udce9.fits": b"1"})
+    assert contents(path, settings) == [("caf\N{REPLACEMENT CHARACTER}.fits", b"1")]
+
+
 @pytest.mark.parametrize(
     "files",
     [{str(number): b"" for number in range(4)}, {"big": b"0" * 10_001}, {"a": b"0" * 6000, "b": b"1" * 6000}],

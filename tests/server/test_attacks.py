@@ -251,6 +251,13 @@ def test_hundred_megapixels_are_read(mode: str, api: Api) -> None:
     assert "error_message" not in api.read(api.upload(picture.getvalue()))
 
 
+@pytest.mark.parametrize("name", ["session", "apikey", "url", "engine", "scale_units", "album"])
+def test_half_a_character_is_refused(name: str, api: Api) -> None:
+    for call in ("login", "upload", "url_upload", "myjobs"):
+        reply = api.call(call, {"session": api.session_key, name: "\ud800"}, files={"file": ("a", LISTED)})
+        assert reply.json()["errormessage"] == "failed to parse JSON"
+
+
 def test_worker_cannot_be_reached_by_a_name(api: Api, server: LocalServer) -> None:
     for name in ("../../../../evil", "/etc/evil", "a\0b", "a\r\nb: c", "x" * 5000, "", ".", "-rf"):
         assert api.ended(api.upload(LISTED, name=name)) == ["success"]
