@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, Literal, TypeVar, get_args
@@ -83,7 +84,11 @@ class Agenda(Generic[Name, T]):
         self._pause_s = pause_s
         self._on_step = on_step
         self._order = itertools.count()
-        self._waiting: list[tuple[float, int, _Task[Name, T]]] = []
+        self._waiting: dict[int, _Task[Name, T]] = {}
+        self._listening: dict[int, Callable[[], bool]] = {}
+        """Those of them whose wait others may end."""
+        self._dues: list[tuple[float, int]] = []
+        """When whose wait is over; some may have ended before."""
         self._ready: dict[Lane, list[tuple[int, int, Errand]]] = {lane: [] for lane in get_args(Lane)}
         self._under_way: set[Errand] = set()
         self._given_up = False
@@ -126,27 +131,31 @@ class Agenda(Generic[Name, T]):
 
     def wait_s(self, now_s: float) -> float | None:
         """Return the seconds until something may be started that cannot be now; `None` if nothing will."""
-        times = [self._waiting[0][0] - now_s] if self._waiting else []
+        while self._dues and self._dues[0][1] not in self._waiting:
+            heapq.heappop(self._dues)
+        times = [self._dues[0][0] - now_s] if self._dues else []
         if self._circuit.is_open and not self._asking and any(self._ready[lane] for lane in _ASKING):
             times.append(self._circuit.rest_s(now_s))
-        return max(0.0, min(times)) if times else None
+        wait_s = min(times, default=math.inf)
+        return max(0.0, wait_s) if wait_s < math.inf else None
 
     def give_up(self, now_s: float) -> None:
         """End all flows where they stand; their own last steps on this machine are still to be done."""
         self._given_up = True
-        tasks = [task for _, _, task in self._waiting]
+        tasks = [*self._waiting.values()]
         for lane, ready in self._ready.items():
             if lane != "local":
                 tasks += [errand.task for _, _, errand in ready]
                 ready.clear()
-        self._waiting = []
+        self._waiting.clear()
+        self._listening.clear()
         for task in tasks:
             self._advance(task, _given_up(), now_s)
 
     def close(self) -> None:
         """Drop all flows."""
         errands = [*self._under_way, *(one for ready in self._ready.values() for _, _, one in ready)]
-        for task in (*(task for _, _, task in self._waiting), *(errand.task for errand in errands)):
+        for task in (*self._waiting.values(), *(errand.task for errand in errands)):
             task.steps.close()
 
     @property
@@ -169,8 +178,17 @@ class Agenda(Generic[Name, T]):
             self._circuit.answered(now_s)
 
     def _wake(self, now_s: float) -> None:
-        while self._waiting and self._waiting[0][0] <= now_s:
-            task = heapq.heappop(self._waiting)[2]
+        while self._dues and self._dues[0][0] <= now_s:
+            self._end_wait(heapq.heappop(self._dues)[1], now_s)
+        for number, is_over in [*self._listening.items()]:
+            if is_over():
+                self._end_wait(number, now_s)
+
+    def _end_wait(self, number: int, now_s: float) -> None:
+        """Let a flow go on, unless it has."""
+        task = self._waiting.pop(number, None)
+        self._listening.pop(number, None)
+        if task is not None:
             self._advance(task, now_s - self._circuit.held_s(now_s) - task.begun_s, now_s)
 
     def _advance(self, task: _Task[Name, T], answer: Any, now_s: float) -> None:
@@ -188,8 +206,11 @@ class Agenda(Generic[Name, T]):
             if self._on_step:
                 self._on_step(task.name, effect)
             if isinstance(effect, flow.Wait):
-                due_s = now_s + self._pause_s(effect)
-                heapq.heappush(self._waiting, (due_s, next(self._order), task))
+                number = next(self._order)
+                self._waiting[number] = task
+                if effect.until is not None:
+                    self._listening[number] = effect.until
+                heapq.heappush(self._dues, (now_s + self._pause_s(effect), number))
             else:
                 self._put_ready(
                     Errand(task, lane_of(effect), effect.request.make, effect.stage != "fetching")

@@ -16,6 +16,9 @@ from astrometry_client import flow
 from astrometry_client.errors import AstrometryError, NotFound
 from astrometry_client.models import JobInfo, SubmissionStatus, UploadReceipt
 
+_Due = tuple[float, int, str, flow.Steps[Any], Any, float]
+"""When, in which order, who, its steps, the answer they get, and when they began."""
+
 SERVER = "http://127.0.0.1:1"
 LATENCY_S = 0.2
 _SKY = {"CRVAL1": 1.0, "CRVAL2": 2.0, "CRPIX1": 50.5, "CRPIX2": 50.5, "IMAGEW": 100, "IMAGEH": 100}
@@ -140,8 +143,9 @@ def run(
 ) -> dict[str, tuple[float, Any]]:
     """Carry out flows in virtual time, and return when each of them ended, and with what."""
     order = itertools.count()
-    due: list[tuple[float, int, str, flow.Steps[Any], Any, float]] = []
+    due: list[_Due] = []
     ends: dict[str, tuple[float, Any]] = {}
+    waits: dict[str, Callable[[], bool]] = {}
     waiting: Iterator[tuple[str, flow.Steps[Any]]] = iter(flows)
 
     def begin() -> None:
@@ -160,6 +164,7 @@ def run(
         except AstrometryError as error:
             ends[name] = at_s, error
         else:
+            waits[name] = getattr(effect, "until", None) or _never
             if isinstance(effect, flow.Wait):
                 later = at_s + effect.seconds
                 entry = later, later - since_s
@@ -168,8 +173,21 @@ def run(
             else:
                 entry = at_s + LATENCY_S, _answer(effect.request, server, at_s + LATENCY_S / 2)
             heapq.heappush(due, (entry[0], next(order), name, steps, entry[1], since_s))
+        _end_waits(due, waits, at_s)
         begin()
     return ends
+
+
+def _end_waits(due: list[_Due], waits: dict[str, Callable[[], bool]], at_s: float) -> None:
+    """Make due now what others have brought about."""
+    for place, (_, number, name, steps, _, since_s) in enumerate(due):
+        if waits.get(name, _never)():
+            due[place] = at_s, number, name, steps, at_s - since_s, since_s
+    heapq.heapify(due)
+
+
+def _never() -> bool:
+    return False
 
 
 def _answer(request: Any, server: SimulatedServer, at_s: float) -> Any:

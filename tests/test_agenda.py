@@ -1,5 +1,6 @@
 """What may be done for many flows, stepped by hand."""
 
+import math
 from typing import Any
 
 import pytest
@@ -67,6 +68,42 @@ def test_wait_is_over_when_its_time_has_come(agenda: Agenda[str, Any]) -> None:
     started(agenda, 105.5)
     assert list(agenda.ended) == [("a", 5.5)]
     assert agenda.wait_s(106) is None
+
+
+def test_wait_is_over_when_another_has_brought_what_is_waited_for(agenda: Agenda[str, Any]) -> None:
+    news: list[str] = []
+
+    def listens() -> flow.Steps[float]:
+        return (yield flow.Wait(math.inf, "solving", lambda: bool(news)))
+
+    def tells() -> flow.Steps[None]:
+        news.append((yield flow.Make(Request(SERVER), "solving")))
+
+    agenda.begin("listens", listens(), 0)
+    agenda.begin("tells", tells(), 0)
+    (errand,) = started(agenda, 1)
+    assert agenda.wait_s(1) is None
+    agenda.answered(errand, "news", 3)
+    started(agenda, 4)
+    assert list(agenda.ended) == [("tells", None), ("listens", 4)]
+    assert len(agenda) == 0
+
+
+def test_wait_that_another_has_ended_is_over_once(agenda: Agenda[str, Any]) -> None:
+    news: list[str] = []
+
+    def listens() -> flow.Steps[list[float]]:
+        first = yield flow.Wait(5, "solving", lambda: bool(news))
+        return [first, (yield flow.Wait(7, "solving"))]
+
+    agenda.begin("listens", listens(), 0)
+    news.append("news")
+    started(agenda, 1)
+    assert agenda.wait_s(1) == 7
+    started(agenda, 6)
+    assert not agenda.ended
+    started(agenda, 8)
+    assert list(agenda.ended) == [("listens", [1, 8])]
 
 
 def test_local_step_is_taken_whatever_the_server_says(agenda: Agenda[str, Any]) -> None:

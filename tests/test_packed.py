@@ -330,6 +330,19 @@ def test_size_that_is_not_that_of_the_file_gives_a_mix_up_away(ledger: Ledger, t
         check(result)
 
 
+def test_when_the_one_that_looks_for_all_leaves_the_next_does() -> None:
+    forecast = flow.Forecast(POLLING, clock=lambda: 0.0)
+    pack = flow.Pack(1, ["a", "b", "c"], forecast=forecast, order=flow.Order(), polling=POLLING)
+    ways = [flow.wait_in_pack(pack, name, server=SERVER, polling=POLLING) for name in pack.filenames]
+    waits = [next(way) for way in ways]
+    assert [isinstance(wait, flow.Wait) and wait.seconds < POLLING.timeout_s for wait in waits] == [1, 0, 0]
+    ways[0].close()
+    assert [wait.until() for wait in waits if isinstance(wait, flow.Wait) and wait.until] == [0, 1, 0]
+    wait = ways[1].send(0.0)
+    assert isinstance(wait, flow.Wait)
+    assert wait.seconds < POLLING.timeout_s
+
+
 def test_order_that_a_run_has_proven_spares_the_next_its_names(
     server: NovaServer, solve: Solve, ledger: Ledger, tmp_path: Path
 ) -> None:

@@ -42,8 +42,8 @@ AT_ONCE_S: Final = 1e-3
 _QUICK_LOOK_S: Final = 0.05
 """A look that is answered sooner is rare."""
 
-_QUICK_TURN: Final = 0.15
-"""Part of the mean time from one turn in the queue to the next; hardly ever do many come sooner in a row."""
+_QUICK_TURN: Final = 0.5
+"""Part of the mean time from one turn in the queue to the next; seldom do many come sooner in a row."""
 
 _GLANCE: Final = 0.25
 """Part of the first wait after which it is asked again whether others have made room in the queue."""

@@ -1,6 +1,6 @@
 """Looking at something unfinished again and again, through all trouble, until it has ended or time is up."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, TypeVar
 
 from astrometry_client.errors import (
@@ -31,6 +31,10 @@ class Looks(Protocol):
     def stage(self) -> Stage:
         """How far it seems to have come."""
 
+    @property
+    def until(self) -> Callable[[], bool] | None:
+        """Tells whether others have brought news, if any do."""
+
     def next_wait(self) -> tuple[float, bool]:
         """Return the seconds to wait, and whether to look then; otherwise ask again."""
 
@@ -43,6 +47,8 @@ class Looks(Protocol):
 
 class PacedLooks:
     """Looks at waits that grow, whatever they tell."""
+
+    until: None = None
 
     def __init__(self, polling: Polling, *, at_once: bool) -> None:
         self.stage: Stage = "queued"
@@ -68,6 +74,8 @@ class ForeseenLooks:
     at_once
         Whether the first look is not waited for.
     """
+
+    until: None = None
 
     def __init__(self, forecast: Forecast, *, at_once: bool = False) -> None:
         self.at_once = at_once
@@ -155,7 +163,8 @@ def looking(unfinished: Unfinished[T], polling: Polling) -> Steps[T]:
             due = False
             while not due and waited_s < polling.timeout_s:
                 wait_s, due = looks.next_wait() if troubles_s is None else (next(troubles_s), True)
-                waited_s = yield Wait(max(0.0, min(wait_s, polling.timeout_s - waited_s)), looks.stage)
+                left_s = min(wait_s, polling.timeout_s - waited_s)
+                waited_s = yield Wait(max(0.0, left_s), looks.stage, looks.until)
             try:
                 found = yield from unfinished.look()
             except AstrometryError as error:

@@ -6,7 +6,7 @@ Each job is matched with its file by the name that the server kept, or by its pl
 import math
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
 import attrs
 
@@ -21,9 +21,6 @@ from astrometry_client.flow.waiting import ENDED
 from astrometry_client.models import JobInfo, SubmissionStatus
 
 SlotState = Literal["queued", "solving", "success", "failure"]
-
-_BUSY_S: Final = 0.1
-"""Seconds until it is asked again whether another's look was answered."""
 
 
 @attrs.frozen
@@ -76,6 +73,8 @@ class Pack:
         self.filenames = [*filenames]
         self.status: SubmissionStatus | None = None
         self.is_looking = False
+        self.waiting: list[_File] = []
+        """Those who wait for their ends; the first of them looks for all."""
         self._forecast = forecast
         self._order = order
         self._rest_s = polling.first_s
@@ -242,14 +241,15 @@ class Pack:
             self._saw(slot, "ended")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class _File:
-    """A file of a pack: looked at when the pack is, for all of them."""
+    """A file of a pack: the first of those who wait looks for all of them."""
 
     pack: Pack
     filename: str
     server: str
     job_id: None = None
+    _has_news: bool = False
 
     @property
     def submission_id(self) -> int:
@@ -266,23 +266,42 @@ class _File:
     def look(self) -> Steps[Found | None]:
         """Look at the pack, unless another has or does."""
         if self.pack.found(self.filename) is None and not self.pack.is_looking:
-            yield from self.pack.look(self.server)
+            try:
+                yield from self.pack.look(self.server)
+            finally:
+                self._tell()
         return self.pack.found(self.filename)
 
     def next_wait(self) -> tuple[float, bool]:
-        """Return how long to wait, until a look is due or made by another."""
-        wait_s = 0.0
-        if self.pack.found(self.filename) is None:
-            wait_s = _BUSY_S if self.pack.is_looking else self.pack.wait_s()
+        """Return how long to wait, until a look is due or another brings news."""
+        self._has_news = False
+        if self.pack.found(self.filename) is not None:
+            return 0.0, True
+        if self.pack.is_looking or self.pack.waiting[0] is not self:
+            return math.inf, False
+        wait_s = self.pack.wait_s()
         return (wait_s, False) if wait_s > AT_ONCE_S else (0.0, True)
+
+    def until(self) -> bool:
+        """Return whether another has brought news."""
+        return self._has_news
 
     def saw(self, _seen: object) -> None:
         """Do nothing: the pack takes note itself."""
 
     def close(self) -> None:
-        """Do nothing: the pack is looked at for the others."""
+        """Leave the looks to the others."""
+        self.pack.waiting.remove(self)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Bring news to those whose ends are known, and to who is to look."""
+        for place, file in enumerate(self.pack.waiting):
+            file._has_news = place == 0 or self.pack.found(file.filename) is not None
 
 
 def wait_in_pack(pack: Pack, filename: str, *, server: str, polling: Polling) -> Steps[Found]:
     """Wait until it is known what became of a file of a pack; raises as `wait_for_jobs`."""
-    return looking(_File(pack=pack, filename=filename, server=server), polling)
+    file = _File(pack=pack, filename=filename, server=server)
+    pack.waiting.append(file)
+    return looking(file, polling)

@@ -29,6 +29,8 @@ class Wait:
 
     seconds: float
     stage: Stage
+    until: Callable[[], bool] | None = None
+    """Whether another flow has brought about what is waited for, which may happen among many flows only."""
 
 
 @attrs.frozen
