@@ -410,6 +410,29 @@ async def test_cancelled_batch_lets_go_of_its_images(server: SmallNova, tmp_path
 
 
 @looped
+async def test_steps_of_a_batch_are_told_in_the_event_loop(server: SmallNova, tmp_path: Path) -> None:
+    told: list[tuple[Any, int]] = []
+    paths = images(tmp_path, b"a", b"b")
+    async with AsyncClient("key", base_url=server.url) as client:
+        results = client.solve_many(paths, on_step=lambda path, _: told.append((path, threading.get_ident())))
+        assert [result.solved async for result in results] == [True, True]
+    assert {path for path, _ in told} == {*paths}
+    assert {thread for _, thread in told} == {threading.get_ident()}
+
+
+@looped
+async def test_error_of_who_is_told_ends_the_batch(server: SmallNova, tmp_path: Path) -> None:
+    def fail(path: Any, step: flow.Step) -> None:
+        raise RuntimeError("the display is gone")
+
+    async with AsyncClient("key", base_url=server.url) as client:
+        with pytest.raises(RuntimeError, match="display"):
+            await anext(client.solve_many(images(tmp_path, b"a", b"b"), on_step=fail))
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert own_threads() == []
+
+
+@looped
 async def test_nothing_goes_on_after_closing(server: SmallNova, tmp_path: Path) -> None:
     server.responder = lambda arrival: (
         Answer(fault=Fault.HANG) if arrival.path == "/api/upload" else server.answer(arrival)

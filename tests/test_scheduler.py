@@ -160,6 +160,35 @@ def test_who_stops_listening_does_not_wait_for_a_silent_server(
     assert [type(error) for error in errors] == [Interrupted]
 
 
+def test_upload_on_its_way_arrives_and_is_noted_though_nobody_listens(
+    server: FaultyServer, session: ClientSession
+) -> None:
+    asked, released = threading.Event(), threading.Event()
+    noted: list[Any] = []
+
+    def answer(arrival: Arrival) -> Answer:
+        asked.set()
+        assert released.wait(20)
+        return answer_json({"status": "success", "subid": 7})
+
+    def uploads() -> flow.Steps[None]:
+        try:
+            reply = yield flow.Make(Request(f"{server.url}/api/upload"), "uploading")
+            yield flow.Wait(100, "queued")
+        finally:
+            noted.append(reply["subid"])
+
+    def ends() -> flow.Steps[bool]:
+        return (yield flow.Local(lambda: asked.wait(20)))
+
+    server.responder = answer
+    ended = SyncDrivers.drive_many(course([("upload", uploads()), ("ends", ends())], most=2), session)
+    assert next(ended) == ("ends", True)
+    threading.Timer(0.1, released.set).start()
+    ended.close()
+    assert noted == [7]
+
+
 def test_file_that_is_read_holds_up_no_step_of_others(
     drivers: type[SyncDrivers], session: ClientSession
 ) -> None:
