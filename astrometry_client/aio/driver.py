@@ -114,7 +114,7 @@ def drive_many(
     pool = ThreadPoolExecutor(1, "async-many")
 
     async def close() -> None:
-        await operation.run_in(pool, each.close)
+        await operation.run_in(pool, each.close, to_the_end=True)
         pool.shutdown()
 
     each = ends()
