@@ -35,8 +35,8 @@ class AsyncClient(Asynchronous):
     """A `Client` for coroutines: the same methods, awaited, with the same cache, budget, ledger and login.
 
     Requests are made in 10 threads of the client's own, and waits cost none; one more drives each batch. Who
-    cancels a call leaves at once: what waits or is being sent is broken off, the ledger knows how far it came,
-    and the same call goes on.
+    cancels a call leaves at once: what waits or is being sent is broken off, the ledger knows how far it
+    came, and the same call goes on.
     Use it as an async context manager or close it; nothing goes on after that.
 
     Parameters
