@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from live_server import Api, alive, children, until
 from processes import wait_for_descendants, wait_until_gone
@@ -129,6 +130,29 @@ def test_ended_server_leaves_no_process_of_a_command(*, kill: bool) -> None:
             os.kill(server.pid, signal.SIGKILL)
             wait_until_gone(processes)
     wait_until_gone(processes)
+
+
+def searching(server: LocalServer) -> tuple[Api, int, list[int]]:
+    """Upload points that match nothing; return the submission, and the two processes at work on it."""
+    assert server.pid
+    api, rng = Api.login(server.url, server.api_key), np.random.default_rng(1)
+    listed = "".join(f"{x:.1f} {y:.1f}\n" for x, y in rng.uniform(1.0, 1000.0, (100, 2)))
+    return api, api.upload(listed.encode()), wait_for_descendants(server.pid, count=2)
+
+
+def test_search_that_takes_too_long_leaves_no_process() -> None:
+    with LocalServer(engine="sep", workers=1, solve_timeout_s=1.0) as server:
+        api, submission_id, processes = searching(server)
+        assert api.ended(submission_id) == ["failure"]
+        wait_until_gone(processes)
+
+
+def test_killed_server_leaves_no_search() -> None:
+    with LocalServer(engine="sep", workers=1) as server:
+        assert server.pid
+        *_, processes = searching(server)
+        os.kill(server.pid, signal.SIGKILL)
+        wait_until_gone(processes)
 
 
 def log_of(api: Api, submission_id: int) -> str:
