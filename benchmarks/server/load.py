@@ -59,8 +59,8 @@ class Cost:
 
 
 def true_fields(folder: Path) -> list[Path]:
-    """Return the images whose truth the tests know, the longest first."""
-    paths = list(PHOTOGRAPHS.glob("*.jpg"))
+    """Return the images whose truth the tests know: first the photographs, which take longest."""
+    paths = sorted(PHOTOGRAPHS.glob("*.jpg"))
     for number in range(RENDERED):
         paths.append(folder / f"{number}.fits")
         paths[-1].write_bytes(rendered(number)[1])
@@ -215,7 +215,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--fields", type=int, help="so many other rendered fields, 30° to 8° wide")
-    parser.add_argument("--times", type=int, default=3, help="how often each image is solved in a round")
+    parser.add_argument("--times", type=int, default=6, help="how often each image is solved in a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--uploads", type=int, default=200)
     parser.add_argument("--megabytes", type=float, default=5.0)
