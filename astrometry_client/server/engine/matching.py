@@ -26,12 +26,12 @@ class Matcher:
         """
         for message in (request, *[None] * (len(request["passes"]) - 1)):
             line = self._ask(message)
-            if not line:
+            if not line.endswith(b"\n"):
                 return
             yield from json.loads(line)
 
     def _ask(self, message: dict[str, Any] | None) -> bytes:
-        """Return the line the process answers; without one it is ended."""
+        """Return the line the process answers; unless it is whole, the process is ended."""
         line = b""
         try:
             process = self._started()
@@ -40,7 +40,7 @@ class Matcher:
             to_process.flush()
             line = from_process.readline()
         finally:
-            if not line:
+            if not line.endswith(b"\n"):
                 self.close()
         return line
 
