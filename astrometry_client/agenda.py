@@ -13,6 +13,7 @@ from astrometry_client import flow
 from astrometry_client.circuit import WEATHER, Circuit
 from astrometry_client.errors import AstrometryError, NoUsableReply, SolveTimeout
 from astrometry_client.session import ClientSession
+from astrometry_client.session.interrupting import Interrupted
 
 __all__ = ["Agenda", "Errand", "Lane", "lane_of"]
 
@@ -92,6 +93,8 @@ class Agenda(Generic[Name, T]):
         self._ready: dict[Lane, list[tuple[int, int, Errand]]] = {lane: [] for lane in get_args(Lane)}
         self._under_way: set[Errand] = set()
         self._given_up = False
+        self._has_news = False
+        """Whether a flow may have brought about what others wait for."""
 
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._ready.values())) + len(self._under_way)
@@ -111,7 +114,7 @@ class Agenda(Generic[Name, T]):
         self._wake(now_s)
         started: list[Errand] = []
         for lane, ready in self._ready.items():
-            while ready and len([one for one in started if one.lane == lane]) < free[lane]:
+            for _ in range(min(free[lane], len(ready))):
                 if lane in _ASKING and not self._may_ask(now_s):
                     break
                 errand = heapq.heappop(ready)[2]
@@ -127,7 +130,9 @@ class Agenda(Generic[Name, T]):
             if isinstance(answer, WEATHER) and not self._given_up and self._is_put_back(errand):
                 self._put_ready(attrs.evolve(errand, tries=errand.tries + 1))
                 return
-        self._advance(errand.task, answer, now_s)
+        broken_off = self._given_up and isinstance(answer, Interrupted) and errand.lane != "uploads"
+        self._advance(errand.task, _given_up() if broken_off else answer, now_s)
+        self._has_news = True
 
     def wait_s(self, now_s: float) -> float | None:
         """Return the seconds until something may be started that cannot be now; `None` if nothing will."""
@@ -178,11 +183,15 @@ class Agenda(Generic[Name, T]):
             self._circuit.answered(now_s)
 
     def _wake(self, now_s: float) -> None:
+        over = []
         while self._dues and self._dues[0][0] <= now_s:
-            self._end_wait(heapq.heappop(self._dues)[1], now_s)
-        for number, is_over in [*self._listening.items()]:
-            if is_over():
-                self._end_wait(number, now_s)
+            over.append(heapq.heappop(self._dues)[1])
+        if self._has_news:
+            over += [number for number, is_over in self._listening.items() if is_over()]
+            self._has_news = False
+        # What they wait for next has its turn next time, though it take no time.
+        for number in over:
+            self._end_wait(number, now_s)
 
     def _end_wait(self, number: int, now_s: float) -> None:
         """Let a flow go on, unless it has."""
@@ -194,35 +203,44 @@ class Agenda(Generic[Name, T]):
     def _advance(self, task: _Task[Name, T], answer: Any, now_s: float) -> None:
         """Let a flow decide until it waits, has something done, or ends."""
         try:
-            while True:
-                throws = isinstance(answer, AstrometryError)
-                effect = task.steps.throw(answer) if throws else task.steps.send(answer)
-                if isinstance(effect, flow.Local):
-                    self._put_ready(Errand(task, lane_of(effect), effect.make, 0))
-                    return
-                if not self._given_up:
-                    break
-                answer = _given_up()
-            if self._on_step:
-                self._on_step(task.name, effect)
-            if isinstance(effect, flow.Wait):
-                number = next(self._order)
-                self._waiting[number] = task
-                if effect.until is not None:
-                    self._listening[number] = effect.until
-                heapq.heappush(self._dues, (now_s + self._pause_s(effect), number))
-            else:
-                self._put_ready(
-                    Errand(task, lane_of(effect), effect.request.make, effect.stage != "fetching")
-                )
-        except StopIteration as end:
-            self.ended.append((task.name, end.value))
-        except AstrometryError as error:
-            self.ended.append((task.name, error))
+            effect = self._next_effect(task, answer)
+            if effect is not None:
+                self._take_up(task, effect, now_s)
         except BaseException:
             # Raised by who is told of steps, or Ctrl-C: the flow is on no list from which it would be closed.
             task.steps.close()
             raise
+
+    def _next_effect(self, task: _Task[Name, T], answer: Any) -> flow.Effect | None:
+        """Return what a flow asks for next, given up a step on this machine; `None` if it has ended."""
+        try:
+            while True:
+                throws = isinstance(answer, AstrometryError)
+                effect = task.steps.throw(answer) if throws else task.steps.send(answer)
+                if isinstance(effect, flow.Local) or not self._given_up:
+                    return effect
+                answer = _given_up()
+        except StopIteration as end:
+            self.ended.append((task.name, end.value))
+        except AstrometryError as error:
+            self.ended.append((task.name, error))
+        self._has_news = True
+        return None
+
+    def _take_up(self, task: _Task[Name, T], effect: flow.Effect, now_s: float) -> None:
+        if isinstance(effect, flow.Local):
+            self._put_ready(Errand(task, lane_of(effect), effect.make, 0))
+            return
+        if self._on_step:
+            self._on_step(task.name, effect)
+        if isinstance(effect, flow.Wait):
+            number = next(self._order)
+            self._waiting[number] = task
+            if effect.until is not None:
+                self._listening[number] = effect.until
+            heapq.heappush(self._dues, (now_s + self._pause_s(effect), number))
+        else:
+            self._put_ready(Errand(task, lane_of(effect), effect.request.make, effect.stage != "fetching"))
 
     def _put_ready(self, errand: Errand) -> None:
         heapq.heappush(self._ready[errand.lane], (errand.rank, next(self._order), errand))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import attrs
 
@@ -14,18 +14,22 @@ from astrometry_client.errors import AstrometryError
 from astrometry_client.lanes import Lanes
 from astrometry_client.session import ClientSession
 
-__all__ = ["Course", "Rest", "Result"]
+__all__ = ["LONGEST_REST_S", "Course", "Rest", "Result"]
 
 Name = TypeVar("Name")
 T = TypeVar("T")
 R = TypeVar("R")
 
 
+LONGEST_REST_S: Final = 3600.0
+"""Clocks of threads do not count to any number."""
+
+
 @attrs.frozen
 class Rest:
-    """Act: wait so many seconds at most, or without end, until something that was started has been done."""
+    """Act: wait so many seconds at most, until something that was started has been done."""
 
-    seconds: float | None
+    seconds: float
 
 
 @attrs.frozen
@@ -83,8 +87,10 @@ class Course(Generic[Name, T, R]):
         ends_s = None if self.deadline_s is None else clock() + self.deadline_s
         waiting: Iterator[tuple[Name, flow.Steps[T]]] | None = iter(self.flows)
         while waiting is not None or len(agenda) or agenda.ended:
+            lanes.check()
             if ends_s is not None and clock() >= ends_s:
                 waiting, ends_s = None, None
+                lanes.end_reads()
                 agenda.give_up(clock())
             begun = False
             if waiting is not None and len(agenda) < self.most and not (agenda.ended or lanes.any_done):
@@ -99,7 +105,7 @@ class Course(Generic[Name, T, R]):
                 yield from self._handed_out(agenda)
             elif not begun and len(agenda):
                 left_s = None if ends_s is None else max(0.0, ends_s - clock())
-                yield Rest(_shorter(agenda.wait_s(clock()), left_s))
+                yield Rest(_shorter(agenda.wait_s(clock()), left_s, LONGEST_REST_S))
         self.at_end()
 
     def _handed_out(self, agenda: Agenda[Name, T]) -> Generator[Result[R], None, None]:
@@ -108,5 +114,5 @@ class Course(Generic[Name, T, R]):
                 yield Result(result)
 
 
-def _shorter(*waits_s: float | None) -> float | None:
-    return min((wait_s for wait_s in waits_s if wait_s is not None), default=None)
+def _shorter(*waits_s: float | None) -> float:
+    return min(wait_s for wait_s in waits_s if wait_s is not None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -47,43 +48,46 @@ class Lanes:
         pools: Pools | None = None,
         on_wait: Callable[[float], None] | None = None,
     ) -> None:
-        self.free = dict(ROOM)
-        """How much each lane has room for."""
         self._session = client_session
         self._pools = pools or new_pools()
         self._own_pools = pools is None
         self._interrupts = {lane: Interrupt(on_wait) for lane in ROOM}
-        self._done: SimpleQueue[tuple[Errand, Future[Any]] | None] = SimpleQueue()
+        self._under_way: dict[Future[Any], Errand] = {}
+        self._news: SimpleQueue[None] = SimpleQueue()
+        """Wakes who waits for answers; which there are, the futures tell, so that Ctrl-C can lose none."""
         self._given_up = False
+
+    @property
+    def free(self) -> dict[Lane, int]:
+        """How much each lane has room for."""
+        used = [errand.lane for errand in self._under_way.values()]
+        return {lane: room - used.count(lane) for lane, room in ROOM.items()}
 
     @property
     def under_way(self) -> bool:
         """Whether anything was started whose answer was not yet taken."""
-        return self.free != ROOM
+        return bool(self._under_way)
 
     @property
     def any_done(self) -> bool:
         """Whether there is an answer to be taken."""
-        return not self._done.empty()
+        return any(future.done() for future in self._under_way)
 
     def start(self, errand: Errand) -> None:
         """Have an errand carried out."""
-        self.free[errand.lane] -= 1
         future = self._pools[errand.lane].submit(self._carry_out, errand)
-        future.add_done_callback(lambda done: self._done.put((errand, done)))
+        future.add_done_callback(lambda _: self._news.put(None))
+        self._under_way[future] = errand
 
     def answers(self, seconds: float | None = None) -> Iterator[tuple[Errand, Any]]:
         """Wait for an answer, so long at most, and yield all there are, each with its errand."""
-        try:
-            one = self._done.get(timeout=seconds)
-            while True:
-                if one is not None:
-                    errand, future = one
-                    self.free[errand.lane] += 1
-                    yield errand, future.result()
-                one = self._done.get_nowait()
-        except Empty:
-            return
+        if not self.any_done:
+            with suppress(Empty):
+                self._news.get(timeout=seconds)
+                while True:
+                    self._news.get_nowait()
+        for future in [one for one in self._under_way if one.done()]:
+            yield self._under_way.pop(future), future.result()
 
     def check(self) -> None:
         """Raise `Interrupted` if all was given up."""
@@ -95,7 +99,7 @@ class Lanes:
         self._given_up = True
         self.end_uploads()
         self.end_reads()
-        self._done.put(None)  # who waits for answers may sleep for long
+        self._news.put(None)
 
     def end_reads(self) -> None:
         """Break off what only reads, and let uploads on their way arrive."""

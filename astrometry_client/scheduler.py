@@ -5,7 +5,7 @@ from contextlib import closing
 from typing import Any, TypeVar
 
 from astrometry_client.agenda import Agenda, Errand
-from astrometry_client.course import Course, Rest
+from astrometry_client.course import LONGEST_REST_S, Course, Rest
 from astrometry_client.lanes import ROOM, Lanes
 from astrometry_client.session import ClientSession, get_local_session
 
@@ -46,39 +46,37 @@ def drive_many(
     with course.scope, closing(agenda), closing(lanes):
         try:
             for act in course.acts(agenda, lanes, session.retrying.clock):
-                lanes.check()
                 if isinstance(act, Errand):
                     lanes.start(act)
                 elif isinstance(act, Rest):
                     _rest(act.seconds, agenda, lanes, session)
                 else:
                     yield act.value
-            lanes.check()
         finally:
             _wind_up(agenda, lanes, session)
 
 
-def _rest(seconds: float | None, agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:
+def _rest(seconds: float, agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:
     """Wait until something was answered, or something else can be started."""
     if lanes.under_way:
         for errand, answer in lanes.answers(seconds):
             agenda.answered(errand, answer, session.retrying.clock())
-    elif seconds is not None:
+    else:
         session.retrying.sleep(seconds)
 
 
 def _wind_up(agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:
     """End all flows where they stand, and let them take their last steps on this machine."""
     clock = session.retrying.clock
-    lanes.end_reads()
-    agenda.give_up(clock())
     try:
+        lanes.end_reads()
+        agenda.give_up(clock())
         while True:
             for errand in agenda.startable({**dict.fromkeys(ROOM, 0), "local": lanes.free["local"]}, clock()):
                 lanes.start(errand)
             if not lanes.under_way:
                 break
-            _rest(None, agenda, lanes, session)
+            _rest(LONGEST_REST_S, agenda, lanes, session)
     except BaseException:
         lanes.end_uploads()
         raise

@@ -8,11 +8,11 @@ import pytest
 from astrometry_client import flow
 from astrometry_client.agenda import Agenda, Errand
 from astrometry_client.circuit import Circuit
-from astrometry_client.errors import MalformedReply, Overloaded, SolveTimeout, Unreachable
+from astrometry_client.errors import InputError, MalformedReply, Overloaded, SolveTimeout, Unreachable
 from astrometry_client.request import Request
 
 SERVER = "https://nova.example"
-FREE: Any = {"uploads": 1, "reads": 2, "local": 1}
+FREE: Any = {"uploads": 1, "reads": 2, "files": 1, "local": 1}
 REFUSED = Overloaded("503")
 
 
@@ -47,7 +47,7 @@ def test_lanes_do_not_hold_up_each_other(agenda: Agenda[str, Any]) -> None:
         agenda.begin(f"upload {name}", asks("uploading"), 0)
         agenda.begin(f"look {name}", asks("solving"), 0)
     assert names(started(agenda)) == ["upload a", "look a", "look b"]
-    assert started(agenda, free={"uploads": 0, "reads": 0, "local": 1}) == []
+    assert started(agenda, free=dict.fromkeys(FREE, 0)) == []
 
 
 def test_results_are_fetched_before_others_are_asked_for(agenda: Agenda[str, Any]) -> None:
@@ -97,13 +97,37 @@ def test_wait_that_another_has_ended_is_over_once(agenda: Agenda[str, Any]) -> N
         return [first, (yield flow.Wait(7, "solving"))]
 
     agenda.begin("listens", listens(), 0)
+    agenda.begin("asks", asks("solving"), 0)
     news.append("news")
+    agenda.answered(*started(agenda), None, 1)
+    agenda.ended.clear()
     started(agenda, 1)
     assert agenda.wait_s(1) == 7
     started(agenda, 6)
     assert not agenda.ended
     started(agenda, 8)
     assert list(agenda.ended) == [("listens", [1, 8])]
+
+
+def test_wait_that_takes_no_time_lets_others_have_their_turn(agenda: Agenda[str, Any]) -> None:
+    def waits_for_ever() -> flow.Steps[None]:
+        while True:
+            yield flow.Wait(0, "solving")
+
+    agenda.begin("waits", waits_for_ever(), 0)
+    agenda.begin("asks", asks("solving"), 0)
+    assert names(started(agenda)) == ["asks"]
+    assert agenda.wait_s(0) == 0
+
+
+def test_error_of_who_is_told_of_steps_is_the_end_of_no_flow() -> None:
+    def fail(name: str, step: flow.Step) -> None:
+        raise InputError("the display is gone")
+
+    agenda = Agenda[str, Any](Circuit(SERVER), pause_s=lambda wait: wait.seconds, on_step=fail)
+    with pytest.raises(InputError, match="display"):
+        agenda.begin("asks", asks("solving"), 0)
+    assert not agenda.ended
 
 
 def test_local_step_is_taken_whatever_the_server_says(agenda: Agenda[str, Any]) -> None:

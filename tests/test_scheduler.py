@@ -1,7 +1,10 @@
 """Many flows in one thread: none waits for another, and uploads wait for nobody."""
 
+import signal
 import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,9 +12,10 @@ from arrivals import ManualTime
 from both_clients import SyncDrivers
 from faulty_server import Answer, Arrival, Fault, FaultyServer, answer_json
 
-from astrometry_client import ClientSession, flow
+from astrometry_client import ClientSession, flow, scheduler
 from astrometry_client.course import Course
-from astrometry_client.errors import InputError, NotFound
+from astrometry_client.errors import InputError, NotFound, SolveTimeout
+from astrometry_client.lanes import Lanes
 from astrometry_client.request import Request
 from astrometry_client.session.interrupting import Interrupted
 
@@ -31,6 +35,10 @@ def waits(*seconds: float) -> flow.Steps[float]:
     for wait_s in seconds:
         passed_s = yield flow.Wait(wait_s, "solving")
     return passed_s
+
+
+def iter_of(effect: flow.Effect) -> flow.Steps[Any]:
+    return (yield effect)
 
 
 def asks(server: FaultyServer, path: str, stage: flow.Stage) -> flow.Steps[Any]:
@@ -187,6 +195,39 @@ def test_upload_on_its_way_arrives_and_is_noted_though_nobody_listens(
     threading.Timer(0.1, released.set).start()
     ended.close()
     assert noted == [7]
+
+
+def test_lanes_given_up_before_the_first_flow_end_all(session: ClientSession) -> None:
+    lanes = Lanes(session)
+    lanes.give_up()
+    with pytest.raises(Interrupted):
+        next(scheduler.drive_many(course([("waits", waits(1))], most=1), session, lanes))
+
+
+def test_ctrl_c_ends_all_whenever_it_comes(session: ClientSession) -> None:
+    def interrupts(number: int) -> flow.Steps[None]:
+        for step in range(20):
+            yield flow.Local(partial(signal.raise_signal, signal.SIGINT) if step == number else int)
+
+    for number in range(20):
+        flows = [(name, interrupts(number)) for name in range(4)]
+        with pytest.raises(KeyboardInterrupt):
+            list(SyncDrivers.drive_many(course(flows, most=4), session))
+
+
+def test_deadline_is_held_though_no_reply_comes(server: FaultyServer) -> None:
+    server.default = Answer(fault=Fault.HANG)
+    with ClientSession() as session:
+        flows = [("silent", asks(server, "jobs/1", "solving"))]
+        begun_s = time.monotonic()
+        (end,) = SyncDrivers.drive_many(course(flows, most=1, deadline_s=0.2), session)
+    assert isinstance(end[1], SolveTimeout)
+    assert time.monotonic() - begun_s < 20
+
+
+def test_deadline_may_be_as_far_away_as_one_likes(session: ClientSession) -> None:
+    flows = [("step", iter_of(flow.Local(partial(time.sleep, 0.05))))]
+    assert len(list(SyncDrivers.drive_many(course(flows, most=2, deadline_s=1e300), session))) == 1
 
 
 def test_file_that_is_read_holds_up_no_step_of_others(

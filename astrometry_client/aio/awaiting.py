@@ -42,7 +42,7 @@ class Plans(Client):
     _kept: tuple[Ledger, flow.Forecast] | None = None
 
     def _foreseen(self, ledger: Ledger, pace: flow.Polling) -> flow.Forecast:
-        # One for all solves, since all their steps are taken in the event loop: they learn from each other.
+        # One for all that are awaited alone, since all their steps are taken in the event loop.
         if self._kept is None or self._kept[0] is not ledger:
             self._kept = ledger, super()._foreseen(ledger, pace)
         return self._kept[1]

@@ -129,8 +129,8 @@ def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., T], *arguments
 
     called = asyncio.run_coroutine_threadsafe(made(), loop)
     while not wait([called], timeout=_LOOP_GONE_S).done:
-        if loop.is_closed():
-            raise Interrupted("The event loop was closed.")
+        if not loop.is_running():
+            raise Interrupted("The event loop has stopped.")
     return called.result()
 
 
