@@ -186,6 +186,18 @@ def test_image_of_the_dead_is_free_after_the_lease(
             dead.sending(entry, filename="a.1.fits")
 
 
+def test_lease_of_one_who_could_not_let_go_is_not_renewed_by_others(
+    ledger: Ledger, passing: ManualTime
+) -> None:
+    claimed(ledger.holder())
+    with ledger.holder() as other:
+        passing.now += LEASE_S - 1
+        ledger._leases.renew()
+        assert not other.claim(KEY, name="a.fits").granted
+        passing.now += 1
+        assert other.claim(KEY, name="a.fits").granted
+
+
 def test_upload_whose_answer_is_unknown_is_told_to_the_next(ledger: Ledger) -> None:
     with ledger.holder() as holder:
         holder.sending(claimed(holder), filename="a.1.fits")

@@ -49,7 +49,7 @@ class Holder:
         self._in_hand: set[Key] = set()
 
     def __enter__(self) -> Self:
-        self._leases.join()
+        self._leases.join(self._name)
         return self
 
     def __exit__(
@@ -60,7 +60,7 @@ class Holder:
     ) -> None:
         if os.getpid() != self._process_id:
             return  # a forked child has nothing in hand
-        self._leases.leave()
+        self._leases.leave(self._name)
         if self._in_hand:
             self._file.transact(
                 lambda connection: connection.execute(

@@ -1,5 +1,6 @@
 """The leases of a process: one thread renews what all its holders have in hand."""
 
+import json
 import logging
 import os
 import secrets
@@ -47,38 +48,39 @@ class Leases:
         with self._lock:
             if self._process_id != os.getpid():
                 self._start_anew()
-            return f"{self._family}{secrets.token_hex(8)}"
+            return f"{self._process_id}-{secrets.token_hex(12)}"
 
-    def join(self) -> None:
-        """Renew from now on."""
+    def join(self, owner: str) -> None:
+        """Renew from now on what somebody has in hand."""
         with self._lock:
-            self._joined += 1
-            if self._joined == 1:
+            self._joined.add(owner)
+            if len(self._joined) == 1:
                 self._nobody_left.clear()
                 self._renewer = threading.Thread(target=self._renew_often, name="ledger-lease", daemon=True)
                 self._renewer.start()
 
-    def leave(self) -> None:
-        """Renew no more, if nobody else wants it."""
+    def leave(self, owner: str) -> None:
+        """Renew that no more."""
         with self._lock:
-            self._joined -= 1
-            if self._joined == 0 and self._renewer is not None:
+            self._joined.discard(owner)
+            if not self._joined and self._renewer is not None:
                 self._nobody_left.set()
                 self._renewer.join()
 
     def renew(self) -> None:
-        """Keep what all holders of this process have in hand for another time of the lease."""
+        """Keep what all who have joined have in hand for another time of the lease."""
+        owners = json.dumps([*self._joined])
         self._file.transact(
             lambda connection: connection.execute(
-                "UPDATE images SET leased_until_s = ? WHERE owner GLOB ?", (self.until_s, f"{self._family}*")
+                "UPDATE images SET leased_until_s = ? WHERE owner IN (SELECT value FROM json_each(?))",
+                (self.until_s, owners),
             )
         )
 
     def _start_anew(self) -> None:
         """Have no holders, as in a new or a forked process."""
         self._process_id = os.getpid()
-        self._family = f"{self._process_id}-{secrets.token_hex(4)}-"
-        self._joined = 0
+        self._joined: set[str] = set()
         self._nobody_left = threading.Event()
         self._renewer = None
 
