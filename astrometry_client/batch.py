@@ -25,6 +25,7 @@ from astrometry_client.login import Session
 from astrometry_client.models import Settings, Solution
 from astrometry_client.packed import MOST_IN_A_TAR, Packing
 from astrometry_client.recorded import End, RecordedSolves, forecast_of, key_of
+from astrometry_client.session import is_dry_run_enabled
 from astrometry_client.uploads import FileUpload, single
 
 __all__ = ["Batch", "BatchProgress", "BatchResult"]
@@ -137,7 +138,7 @@ class Batch:
             polling=self.polling,
             forecast=forecast,
             size=max(1, min(MOST_IN_A_TAR, 5 * self.max_unfinished // 8)),
-            is_wanted=self.pack,
+            is_wanted=self.pack and not is_dry_run_enabled("POST", self.login.client_session),
         )
         return Way(
             batch=self,

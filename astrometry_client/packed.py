@@ -106,7 +106,8 @@ class Packing:
     def _is_ready(self, tar: _Tar, waited_s: float) -> bool:
         if len(tar.files) >= self.size:
             return True
-        return waited_s >= _GATHERING_S and self.forecast.unfinished <= _FEW
+        is_due = self.forecast.unfinished <= _FEW or waited_s >= self.polling.timeout_s
+        return waited_s >= _GATHERING_S and is_due
 
     def _leave(self, tar: _Tar) -> flow.Steps[None]:
         """Send a tar; what was not stored, its images try alone."""

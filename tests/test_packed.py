@@ -14,7 +14,7 @@ import pytest
 from simulated_solves import LATENCY_S, SERVER, SimulatedServer, run, solve_times
 
 from astrometry_client import BatchResult, Client, FileUpload, Ledger, flow
-from astrometry_client.errors import StatusFailedException, SubmissionFailed
+from astrometry_client.errors import SolveTimeout, StatusFailedException, SubmissionFailed
 from astrometry_client.ledger import Key
 from astrometry_client.testing import (
     UNSOLVED,
@@ -23,6 +23,7 @@ from astrometry_client.testing import (
     Reset,
     Status,
     TableEngine,
+    VanishJob,
     fits_image,
     place_of,
 )
@@ -328,6 +329,33 @@ def test_size_that_is_not_that_of_the_file_gives_a_mix_up_away(ledger: Ledger, t
         assert len(server.uploads) == 1
     for result in results:
         check(result)
+
+
+def test_tar_that_is_late_does_not_keep_the_next_from_leaving(tmp_path: Path, ledger: Ledger) -> None:
+    paths = images(tmp_path, *(f"sky{number}.fits" for number in range(15)))
+    with NovaServer(solvers=1, solve_time_s=1e6) as server, server.client_session() as session:
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        results = [*client.solve_many(paths, ledger=ledger, pack=True, timeout_s=1)]
+    assert [type(result.error) for result in results] == [SolveTimeout] * 15
+    assert len(server.uploads) == 2
+
+
+def test_vanished_job_of_a_tar_is_not_asked_for_all_the_time(tmp_path: Path, ledger: Ledger) -> None:
+    paths = images(tmp_path, *(f"sky{number}.fits" for number in range(10)))
+    vanishes = VanishJob().at("info", 1)
+    with NovaServer(solvers=2, solve_time_s=0.5, engine=TABLE, faults=[vanishes]) as server:
+        with server.client_session() as session:
+            client = Client(server.api_key, base_url=server.url, client_session=session)
+            for result in client.solve_many(paths, ledger=ledger, pack=True):
+                check(result)
+        assert server.counts()["info"] < 40
+
+
+def test_nothing_is_packed_in_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRY_RUN_ENABLED", "true")
+    paths = images(tmp_path, "a.fits", "b.fits", "c.fits")
+    client = Client("key", base_url="http://127.0.0.1:9")
+    assert len([*client.solve_many(paths, pack=True)]) == 3
 
 
 def test_when_the_one_that_looks_for_all_leaves_the_next_does() -> None:

@@ -74,7 +74,6 @@ class Pack:
         self.status: SubmissionStatus | None = None
         self.is_looking = False
         self.waiting: list[_File] = []
-        """Those who wait for their ends; the first of them looks for all."""
         self._forecast = forecast
         self._order = order
         self._rest_s = polling.first_s
@@ -102,6 +101,7 @@ class Pack:
     def doubt(self, filename: str) -> bool:
         """Have all names asked for, and return whether that of this file's job was not known before."""
         self._is_doubted = True
+        self.tell()
         return all(slot.filename != filename for slot in self._slots)
 
     def stage(self, filename: str) -> Stage:
@@ -135,12 +135,35 @@ class Pack:
         except NotFound:
             if slot is None:
                 raise
-            slot.job_id, slot.state = None, "queued"
+            self._rests_until_s = self._forecast.now_s() + self._rest_s
+            self._queue_again(slot)
+            slot.job_id = None
         except AstrometryError:
             self._rests_until_s = self._forecast.now_s() + self._rest_s
             raise
         finally:
             self.is_looking = False
+
+    def join(self, file: "_File") -> None:
+        """Let a file wait; the first of those who do looks for all of them."""
+        if not self.waiting:
+            for slot in self._slots:
+                if not slot.over:
+                    slot.watch = self._forecast.uploaded(slot.watch.place)
+        self.waiting.append(file)
+
+    def leave(self, file: "_File") -> None:
+        """Let a file wait no more; what nobody waits for is watched no more."""
+        self.waiting.remove(file)
+        self.tell()
+        if not self.waiting:
+            for slot in self._slots:
+                self._forecast.forget(slot.watch)
+
+    def tell(self) -> None:
+        """Bring news to those whose ends are known, and to who is to look."""
+        for place, file in enumerate(self.waiting):
+            file.has_news = place == 0 or self.found(file.filename) is not None
 
     @property
     def _fits(self) -> bool:
@@ -202,11 +225,18 @@ class Pack:
         watch = self._forecast.uploaded((self.submission_id, len(self._slots)))
         self._slots.append(_Slot(watch))
 
+    def _queue_again(self, slot: _Slot) -> None:
+        """Watch a job anew that comes again."""
+        if slot.over:
+            slot.watch = self._forecast.uploaded(slot.watch.place)
+        slot.state = "queued"
+
     def _note_jobs(self, jobs: Sequence[int | None], solved: set[int]) -> None:
         for slot, job_id in zip(self._slots, jobs, strict=True):
             if slot.job_id is not None and job_id != slot.job_id:
                 # The server's solver was restarted: the image is solved anew, in another job.
-                slot.filename, slot.state = None, "queued"
+                self._queue_again(slot)
+                slot.filename = None
             slot.job_id = job_id
             if job_id in solved:
                 self._ended(slot, "success")
@@ -249,7 +279,7 @@ class _File:
     filename: str
     server: str
     job_id: None = None
-    _has_news: bool = False
+    has_news: bool = False
 
     @property
     def submission_id(self) -> int:
@@ -269,12 +299,12 @@ class _File:
             try:
                 yield from self.pack.look(self.server)
             finally:
-                self._tell()
+                self.pack.tell()
         return self.pack.found(self.filename)
 
     def next_wait(self) -> tuple[float, bool]:
         """Return how long to wait, until a look is due or another brings news."""
-        self._has_news = False
+        self.has_news = False
         if self.pack.found(self.filename) is not None:
             return 0.0, True
         if self.pack.is_looking or self.pack.waiting[0] is not self:
@@ -284,24 +314,18 @@ class _File:
 
     def until(self) -> bool:
         """Return whether another has brought news."""
-        return self._has_news
+        return self.has_news
 
     def saw(self, _seen: object) -> None:
         """Do nothing: the pack takes note itself."""
 
     def close(self) -> None:
         """Leave the looks to the others."""
-        self.pack.waiting.remove(self)
-        self._tell()
-
-    def _tell(self) -> None:
-        """Bring news to those whose ends are known, and to who is to look."""
-        for place, file in enumerate(self.pack.waiting):
-            file._has_news = place == 0 or self.pack.found(file.filename) is not None
+        self.pack.leave(self)
 
 
 def wait_in_pack(pack: Pack, filename: str, *, server: str, polling: Polling) -> Steps[Found]:
     """Wait until it is known what became of a file of a pack; raises as `wait_for_jobs`."""
     file = _File(pack=pack, filename=filename, server=server)
-    pack.waiting.append(file)
+    pack.join(file)
     return looking(file, polling)
