@@ -146,7 +146,7 @@ def test_late_images_are_solved_here(
     paths = images(tmp_path, "a", "late", "dark", "late dark")
 
     def ask(files: Any) -> Iterator[BatchResult]:
-        return client.solve_many(files, ledger=ledger, timeout_s=5)
+        return client.solve_many(files, ledger=ledger, timeout_s=300)
 
     with stand_in() as one:
         results = {Path(result.path).name: result for result in one.solve_late(paths, ask)}

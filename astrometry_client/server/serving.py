@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import attrs
 import uvicorn
@@ -45,6 +46,15 @@ class Ready:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell when connections are accepted: from then on a signal stops the server in order."""
+        await super().startup(sockets)
+        self._on_ready()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop at a signal, and leave it at that: the caller goes on after `serve`."""
@@ -115,8 +125,8 @@ async def _serve(service: Service, listener: socket.socket, on_ready: Callable[[
     )
     async with service.working():
         keyless = not (service.settings.allow_anyone or service.accounts.has_keys())
-        on_ready(Ready(_url(listener), service.accounts.new_key(FIRST_USER) if keyless else None))
-        await _Server(config).serve(sockets=[listener])
+        ready = Ready(_url(listener), service.accounts.new_key(FIRST_USER) if keyless else None)
+        await _Server(config, partial(on_ready, ready)).serve(sockets=[listener])
 
 
 def _url(listener: socket.socket) -> str:
