@@ -39,6 +39,9 @@ _HEAD_PATIENCE: Final = 2
 AT_ONCE_S: Final = 1e-3
 """What is due so soon is not waited for."""
 
+_HALVINGS: Final = 16
+"""They make that of a minute."""
+
 _QUICK_LOOK_S: Final = 0.05
 """A look that is answered sooner is rare."""
 
@@ -220,7 +223,7 @@ class Forecast:
         price_s = _PRICES[ends] * times.median_s
         least_s = max(max(doubt.known_s, doubt.begun_s) for doubt in doubts)
         most_s = least_s + max(min(self._polling.longest_s, 1e9), times.median_s)
-        for _ in range(24):
+        for _ in range(_HALVINGS):
             middle_s = (least_s + most_s) / 2
             overdue_s = sum(doubt.overdue_s(middle_s, times, ends) for doubt in doubts)
             least_s, most_s = (least_s, middle_s) if overdue_s > price_s else (middle_s, most_s)
