@@ -11,7 +11,7 @@ from astrometry_client.config import DEFAULTS
 from astrometry_client.session import ClientSession
 from astrometry_client.session.interrupting import Interrupt, Interrupted, interruptible
 
-__all__ = ["ROOM", "Lanes", "Pools", "new_pools"]
+__all__ = ["GIVEN_UP", "ROOM", "Lanes", "Pools", "new_pools"]
 
 Pools = Mapping[Lane, ThreadPoolExecutor]
 
@@ -22,6 +22,8 @@ ROOM: Final[Mapping[Lane, int]] = {
     "local": 1,
 }
 """Threads of each lane. The ledger is written by one after the other anyway, and a disk read best so."""
+
+GIVEN_UP: Final = "It was given up, or the client was closed: the next call goes on with it."
 
 
 def new_pools(name: str = "") -> Pools:
@@ -79,7 +81,7 @@ class Lanes:
         future.add_done_callback(lambda _: self._news.put(None))
         self._under_way[future] = errand
 
-    def answers(self, seconds: float | None = None) -> Iterator[tuple[Errand, Any]]:
+    def answers(self, seconds: float) -> Iterator[tuple[Errand, Any]]:
         """Wait for an answer, so long at most, and yield all there are, each with its errand."""
         if not self.any_done:
             with suppress(Empty):
@@ -92,7 +94,7 @@ class Lanes:
     def check(self) -> None:
         """Raise `Interrupted` if all was given up."""
         if self._given_up:
-            raise Interrupted("It was given up: the next call goes on with it.")
+            raise Interrupted(GIVEN_UP)
 
     def give_up(self) -> None:
         """Break off all that is on its way; may be called in any thread."""

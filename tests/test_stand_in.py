@@ -72,16 +72,9 @@ def far() -> Iterator[SmallNova]:
 
 
 @pytest.fixture
-def passing() -> ManualTime:
-    return ManualTime()
-
-
-@pytest.fixture
-def client(far: SmallNova, passing: ManualTime) -> Iterator[Client]:
+def client(far: SmallNova, session: ClientSession) -> Client:
     """Return a client of the server elsewhere, whose waits take no time."""
-    with ClientSession() as session:
-        session.retrying = attrs.evolve(session.retrying, sleep=passing.sleep, clock=passing.clock)
-        yield Client("key", base_url=far.url, client_session=session)
+    return Client("key", base_url=far.url, client_session=session)
 
 
 def images(folder: Path, *names: str) -> list[Path]:

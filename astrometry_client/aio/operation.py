@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
 from astrometry_client.agenda import Lane
-from astrometry_client.lanes import Lanes
+from astrometry_client.lanes import GIVEN_UP, Lanes
 from astrometry_client.session.interrupting import Interrupt, Interrupted, check_interrupt, interruptible
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["Operation"]
 
 T = TypeVar("T")
-
-_GIVEN_UP: Final = "It was given up, or the client was closed: the next call goes on with it."
 
 
 @attrs.frozen(eq=False)
@@ -135,7 +133,7 @@ class Operation:
             raise
         self._working.remove(working)
         if working.future.cancelled():
-            raise Interrupted(_GIVEN_UP)
+            raise Interrupted(GIVEN_UP)
         return working.future.result()
 
     def going_on(self) -> Coroutine[Any, Any, Any] | None:
@@ -145,7 +143,7 @@ class Operation:
     def check(self) -> None:
         """Raise `Interrupted` if it was given up."""
         if self.given_up:
-            raise Interrupted(_GIVEN_UP)
+            raise Interrupted(GIVEN_UP)
 
     def pause(self, seconds: float) -> Awaitable[None]:
         """Return what is to be awaited for so long; it raises `Interrupted` once it is given up."""
@@ -190,7 +188,7 @@ def _set(waiting: "asyncio.Future[None]") -> None:
 
 def _set_given_up(waiting: "asyncio.Future[None]") -> None:
     if not waiting.done():
-        waiting.set_exception(Interrupted(_GIVEN_UP))
+        waiting.set_exception(Interrupted(GIVEN_UP))
 
 
 def _carry_out(interrupt: Interrupt, work: Callable[..., T], arguments: tuple[Any, ...]) -> T:
