@@ -215,19 +215,19 @@ def test_ctrl_c_ends_all_whenever_it_comes(session: ClientSession) -> None:
             list(SyncDrivers.drive_many(course(flows, most=4), session))
 
 
-def test_deadline_is_held_though_no_reply_comes(server: FaultyServer) -> None:
+def test_deadline_is_held_though_no_reply_comes(drivers: type[SyncDrivers], server: FaultyServer) -> None:
     server.default = Answer(fault=Fault.HANG)
     with ClientSession() as session:
         flows = [("silent", asks(server, "jobs/1", "solving"))]
         begun_s = time.monotonic()
-        (end,) = SyncDrivers.drive_many(course(flows, most=1, deadline_s=0.2), session)
+        (end,) = drivers.drive_many(course(flows, most=1, deadline_s=0.2), session)
     assert isinstance(end[1], SolveTimeout)
     assert time.monotonic() - begun_s < 20
 
 
-def test_deadline_may_be_as_far_away_as_one_likes(session: ClientSession) -> None:
+def test_deadline_may_be_as_far_away_as_one_likes(drivers: type[SyncDrivers], session: ClientSession) -> None:
     flows = [("step", iter_of(flow.Local(partial(time.sleep, 0.05))))]
-    assert len(list(SyncDrivers.drive_many(course(flows, most=2, deadline_s=1e300), session))) == 1
+    assert len(list(drivers.drive_many(course(flows, most=2, deadline_s=1e300), session))) == 1
 
 
 def test_file_that_is_read_holds_up_no_step_of_others(
