@@ -11,8 +11,8 @@ _SD_LOG: Final = 0.8
 
 _PRIOR_OF_MEAN: Final = 0.5
 _PRIOR_OF_SD: Final = 8.0
-"""So many solves weigh as much as what was supposed before: of the typical time little is known, and much of
-how far times spread, which a few odd ones must not change."""
+"""So many solves weigh as much as what was supposed before: of the typical time little is known, the less the
+more solves there are, and much of how far times spread, which a few odd ones must not change."""
 
 _ROUNDS: Final = 4
 """The fit to unfinished solves is improved so often; it moves by percents after that."""
@@ -65,12 +65,12 @@ class SolveTimes:
     def learned(self, solves_s: Sequence[float], unfinished_s: Sequence[float] = ()) -> "SolveTimes":
         """Return what these solves, and the ages of unfinished ones, make of this supposition."""
         logs = [math.log(max(solve_s, 1e-3)) for solve_s in solves_s]
-        fit = self
+        prior, fit = _PRIOR_OF_MEAN / max(1, len(logs)), self
         for _ in range(_ROUNDS if unfinished_s else 1):
             # What is not finished counts as it will be on average, by the fit so far (E. of E.-M.).
             later = [fit._beyond(age_s) for age_s in unfinished_s if age_s > 0]
             means = [*logs, *(mean for mean, _ in later)]
-            mean = (_PRIOR_OF_MEAN * self.mean_log + sum(means)) / (_PRIOR_OF_MEAN + len(means))
+            mean = (prior * self.mean_log + sum(means)) / (prior + len(means))
             centre = sum(means) / len(means) if means else mean
             squares = sum((value - centre) ** 2 for value in means) + sum(spread for _, spread in later)
             variance = (_PRIOR_OF_SD * self.sd_log**2 + squares) / (_PRIOR_OF_SD + len(means))
