@@ -64,6 +64,7 @@ class Packing:
     _open: _Tar | None = attrs.field(default=None, init=False)
     _order: flow.Order = attrs.field(init=False)
     _earlier: dict[int, flow.Pack] = attrs.field(factory=dict, init=False)
+    _looking: set[flow.Pack] = attrs.field(factory=set, init=False)
 
     @_order.default
     def _known_order(self) -> flow.Order:
@@ -136,6 +137,7 @@ class Packing:
             order=self._order,
             polling=self.polling,
             whole=whole,
+            looking=self._looking,
         )
 
 

@@ -57,6 +57,8 @@ class Pack:
         Of its files, in their order, or of those that are still of interest.
     whole
         Whether these are all.
+    looking
+        Which tars of a batch are being looked at: one at a time, as what it tells may spare the next look.
     """
 
     def __init__(
@@ -68,16 +70,17 @@ class Pack:
         order: Order,
         polling: Polling,
         whole: bool = True,
+        looking: set["Pack"] | None = None,
     ) -> None:
         self.submission_id = submission_id
         self.filenames = [*filenames]
         self.status: SubmissionStatus | None = None
-        self.is_looking = False
         self.waiting: list[_File] = []
         self._forecast = forecast
         self._order = order
         self._rest_s = polling.first_s
         self._whole = whole
+        self._looking: set[Pack] = set() if looking is None else looking
         now_s = forecast.now_s()
         self._slots: list[_Slot] = []
         for _ in filenames if whole else ():
@@ -125,7 +128,7 @@ class Pack:
     def look(self, server: str) -> Steps[None]:
         """Make the look that tells most."""
         slot = self._nameless() or self._doubtful()
-        self.is_looking = True
+        self._looking.add(self)
         self._asked_s = self._forecast.now_s()
         try:
             if slot is None or slot.job_id is None:
@@ -142,7 +145,12 @@ class Pack:
             self._rests_until_s = self._forecast.now_s() + self._rest_s
             raise
         finally:
-            self.is_looking = False
+            self._looking.discard(self)
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether this tar, or another, is being looked at."""
+        return bool(self._looking)
 
     def join(self, file: "_File") -> None:
         """Let a file wait; the first of those who do looks for all of them."""
@@ -280,6 +288,7 @@ class _File:
     server: str
     job_id: None = None
     has_news: bool = False
+    is_held: bool = False
 
     @property
     def submission_id(self) -> int:
@@ -304,17 +313,20 @@ class _File:
 
     def next_wait(self) -> tuple[float, bool]:
         """Return how long to wait, until a look is due or another brings news."""
-        self.has_news = False
+        self.has_news = self.is_held = False
         if self.pack.found(self.filename) is not None:
             return 0.0, True
-        if self.pack.is_looking or self.pack.waiting[0] is not self:
+        if self.pack.waiting[0] is not self:
+            return math.inf, False
+        self.is_held = self.pack.is_looking
+        if self.is_held:
             return math.inf, False
         wait_s = self.pack.wait_s()
         return (wait_s, False) if wait_s > AT_ONCE_S else (0.0, True)
 
     def until(self) -> bool:
         """Return whether another has brought news."""
-        return self.has_news
+        return self.has_news or (self.is_held and not self.pack.is_looking)
 
     def saw(self, _seen: object) -> None:
         """Do nothing: the pack takes note itself."""
