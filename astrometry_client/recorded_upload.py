@@ -36,7 +36,7 @@ class RecordedUploads:
     polling: flow.Polling
     forecast: flow.Forecast
     newest: int = 2 * DEFAULTS.max_unfinished
-    _filenames: dict[int, str | None] = attrs.field(factory=dict, init=False)
+    _names: flow.Names = attrs.field(factory=flow.Names, init=False)
 
     def send(self, upload: Upload, claim: Claim) -> flow.Steps[tuple[int | None, int | None]]:
         """Bring the image to the server, and return its submission, or its job if only that was found."""
@@ -65,7 +65,7 @@ class RecordedUploads:
             filename=request.file[0],
             newest=self.newest,
             forecast=self.forecast,
-            known=self._filenames,
+            names=self._names,
         )
 
 

@@ -62,6 +62,8 @@ def in_tars(
     is_dark = [3 - 10 * dark < number % 10 <= 3 for number in range(images)]
     names = [f"{'dark' if is_dark[number] else 'sky'}{number}.fits" for number in range(images)]
 
+    looking: set[flow.Pack] = set()
+
     def flows() -> Iterator[tuple[str, flow.Steps[flow.Found]]]:
         for first in range(0, images, 10):
             files = names[first : first + 10]
@@ -70,7 +72,9 @@ def in_tars(
                 chance.shuffle(stored)
             submission = server.take(stored, server.now_s)
             server.requests.append("api/upload")
-            pack = flow.Pack(submission, files, forecast=forecast, order=order, polling=POLLING)
+            pack = flow.Pack(
+                submission, files, forecast=forecast, order=order, polling=POLLING, looking=looking
+            )
             for name in files:
                 yield name, flow.wait_in_pack(pack, name, server=SERVER, polling=POLLING)
 
@@ -222,8 +226,12 @@ def test_files_of_a_rejected_tar_go_one_by_one(
 
 def test_lost_reply_to_a_tar_sends_no_file_twice(server: NovaServer, solve: Solve, tmp_path: Path) -> None:
     server.plan(Reset("processed").at("upload", 1))
-    solve(images(tmp_path, *NAMES[:6]))
+    solve(images(tmp_path, *NAMES[:10]))
     assert len(server.uploads) == 1
+    # One look finds all that look at the same time.
+    asked = Counter(request.call for request in server.requests)
+    assert asked["myjobs"] <= 4
+    assert asked["info"] <= 12
 
 
 def test_refused_tar_is_sent_file_by_file(server: NovaServer, solve: Solve, tmp_path: Path) -> None:

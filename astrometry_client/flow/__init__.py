@@ -5,13 +5,14 @@ them out and sends back what came of it: the request's value, the seconds since 
 returned. A flow knows no clock and opens nothing, so it can be stepped by hand.
 """
 
+from astrometry_client.flow.finding import Lookup, Names, find
 from astrometry_client.flow.forecast import Forecast
 from astrometry_client.flow.looking import ForeseenLooks
 from astrometry_client.flow.order import Order
 from astrometry_client.flow.packs import Found, Pack, wait_in_pack
 from astrometry_client.flow.solving import fetch, follow, follow_job, solve, unsolved
 from astrometry_client.flow.steps import Effect, Local, Make, Polling, Stage, Step, Steps, Wait
-from astrometry_client.flow.uploading import Lookup, find, send
+from astrometry_client.flow.uploading import send
 from astrometry_client.flow.waiting import ENDED, Ended, rejection, wait_for_job, wait_for_jobs
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Local",
     "Lookup",
     "Make",
+    "Names",
     "Order",
     "Pack",
     "Polling",

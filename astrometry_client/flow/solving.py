@@ -4,10 +4,11 @@ from functools import partial
 
 from astrometry_client import api
 from astrometry_client.errors import StatusFailedException
+from astrometry_client.flow.finding import Lookup
 from astrometry_client.flow.forecast import Forecast
 from astrometry_client.flow.looking import Looks, looks_at, patiently
 from astrometry_client.flow.steps import Polling, Steps, ids_in_errors
-from astrometry_client.flow.uploading import Lookup, send
+from astrometry_client.flow.uploading import send
 from astrometry_client.flow.waiting import rejection, wait_for_job, wait_for_jobs
 from astrometry_client.models import Calibration, Solution, UploadReceipt
 from astrometry_client.models.wcs_cards import calibration_from
