@@ -2,77 +2,12 @@
 
 import random
 import statistics
-from collections.abc import Callable
-from typing import Any
 
-import attrs
 import pytest
-from simulated_solves import LATENCY_S, SERVER, SimulatedServer, Upload, run, solve_times
+from nights import OWN, PUBLIC, mean_of, one_by_one
 
 from astrometry_client import flow
-from astrometry_client.errors import StatusFailedException
 from astrometry_client.flow.solve_times import SolveTimes
-
-IMAGES = 40
-PUBLIC = flow.Polling(first_s=5, longest_s=60)
-OWN = flow.Polling(first_s=0.25, longest_s=2)
-
-
-@attrs.frozen
-class Measured:
-    """What a batch cost, and how late its ends were known."""
-
-    requests: float
-    median_s: float
-    p95_s: float
-    longest_s: float
-    wall: float
-
-
-def measure(
-    seed: int,
-    *,
-    known: bool,
-    polling: flow.Polling = PUBLIC,
-    solvers: int = 4,
-    median_s: float = 6.0,
-    order: Callable[[int], float] = float,
-) -> Measured:
-    """Solve a batch as many a user has it: 10 % without a solution, 16 in work at once."""
-    chance = random.Random(seed)
-    times_s = solve_times(IMAGES, chance, median_s=median_s)
-    server = SimulatedServer(solvers, iter(times_s).__next__, order)
-    earlier_s = solve_times(IMAGES, chance, median_s=median_s) if known else []
-    forecast = flow.Forecast(polling, known_s=earlier_s, clock=server.clock)
-    names = [f"{'dark' if number % 10 == 3 else 'sky'}{number}.fits" for number in range(IMAGES)]
-
-    def way(name: str) -> flow.Steps[Any]:
-        upload: Any = Upload(server, [name])
-        return flow.solve(
-            upload, server=SERVER, name=name, polling=polling, forecast=forecast, top_down=False
-        )
-
-    ends = run(server, ((name, way(name)) for name in names), most=16)
-    delays_s = []
-    for image in server.images.values():
-        known_s, end = ends[image.name]
-        dark = "dark" in image.name
-        assert isinstance(end, StatusFailedException if dark else object)
-        assert dark or end.job_id == image.id
-        delays_s.append(known_s - image.ended_s - (0 if dark else LATENCY_S))
-    delays_s.sort()
-    wall_s = max(known_s for known_s, _ in ends.values())
-    return Measured(
-        requests=(len(server.requests) + 1) / IMAGES,
-        median_s=statistics.median(delays_s),
-        p95_s=delays_s[int(0.95 * IMAGES)],
-        longest_s=delays_s[-1],
-        wall=wall_s / max(image.ended_s for image in server.images.values()),
-    )
-
-
-def mean_of(measured: list[Measured], name: str) -> float:
-    return statistics.mean(getattr(one, name) for one in measured)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +23,7 @@ def mean_of(measured: list[Measured], name: str) -> float:
 def test_ends_are_known_soon_after_few_looks(
     known: bool, polling: flow.Polling, requests: float, median_s: float, p95_s: float
 ) -> None:
-    measured = [measure(seed, known=known, polling=polling) for seed in range(4)]
+    measured = [one_by_one(seed, known=known, polling=polling) for seed in range(4)]
     assert mean_of(measured, "requests") <= requests
     assert mean_of(measured, "median_s") <= median_s
     assert mean_of(measured, "p95_s") <= p95_s
@@ -96,7 +31,7 @@ def test_ends_are_known_soon_after_few_looks(
 
 @pytest.mark.parametrize("solvers", [2, *(pytest.param(count, marks=pytest.mark.soak) for count in (1, 16))])
 def test_number_of_solvers_need_not_be_known(solvers: int) -> None:
-    measured = [measure(seed, known=True, solvers=solvers) for seed in range(3)]
+    measured = [one_by_one(seed, known=True, solvers=solvers) for seed in range(3)]
     assert mean_of(measured, "requests") <= 5.4
     assert mean_of(measured, "median_s") <= 1.9
     assert mean_of(measured, "p95_s") <= 6
@@ -105,20 +40,20 @@ def test_number_of_solvers_need_not_be_known(solvers: int) -> None:
 def test_images_taken_up_in_any_order_are_all_found() -> None:
     chance = random.Random(1)
     for seed in range(2):
-        measured = measure(seed, known=True, order=lambda number: number + chance.uniform(0, 20))
+        measured = one_by_one(seed, known=True, order=lambda number: number + chance.uniform(0, 20))
         assert measured.requests < 8
         assert measured.longest_s < 200
 
 
 def test_image_that_is_never_taken_up_holds_up_no_other() -> None:
-    measured = measure(1, known=True, order=lambda number: 1e9 if number == 2 else number)
+    measured = one_by_one(1, known=True, order=lambda number: 1e9 if number == 2 else number)
     assert measured.requests < 7
     assert measured.median_s < 30
 
 
 @pytest.mark.parametrize("median_s", [0.5, 60.0])
 def test_solve_times_are_learned_from_those_of_the_batch(median_s: float) -> None:
-    measured = measure(1, known=False, median_s=median_s)
+    measured = one_by_one(1, known=False, median_s=median_s)
     assert measured.requests < 7.5
     assert measured.median_s < max(4, 0.5 * median_s)
 
