@@ -25,7 +25,7 @@ from astrometry_client.login import Session
 from astrometry_client.models import Settings, Solution
 from astrometry_client.packed import MOST_IN_A_TAR, Packing
 from astrometry_client.recorded import End, RecordedSolves, forecast_of, key_of
-from astrometry_client.session import is_dry_run_enabled
+from astrometry_client.session import is_dry_run_enabled, is_loopback
 from astrometry_client.uploads import FileUpload, single
 
 __all__ = ["Batch", "BatchProgress", "BatchResult"]
@@ -86,7 +86,7 @@ class Batch:
     max_unfinished
         Images in work at once, 1 or more.
     pack
-        Whether small images are sent together.
+        Whether small images are sent together; see `Client.solve_many`.
 
     Raises
     ------
@@ -101,7 +101,7 @@ class Batch:
     timeout_s: float | None
     deadline_s: float | None = attrs.field(validator=attrs.validators.optional(positive))
     max_unfinished: int = attrs.field()
-    pack: bool = False
+    pack: bool | None = None
     polling: flow.Polling = attrs.field(init=False)
 
     @max_unfinished.validator
@@ -112,6 +112,11 @@ class Batch:
     @polling.default
     def _pace(self) -> flow.Polling:
         return pace_of(self.login.base_url, timeout_s=self.timeout_s)
+
+    @property
+    def _packs(self) -> bool:
+        # A server on this machine may be asked as often as one likes.
+        return not is_loopback(self.login.base_url) if self.pack is None else self.pack
 
     def course(
         self, files: Iterable[str | Path], on_step: BatchProgress | None
@@ -138,7 +143,8 @@ class Batch:
             polling=self.polling,
             forecast=forecast,
             size=max(1, min(MOST_IN_A_TAR, 5 * self.max_unfinished // 8)),
-            is_wanted=self.pack and not is_dry_run_enabled("POST", self.login.client_session),
+            is_wanted=self._packs and not is_dry_run_enabled("POST", self.login.client_session),
+            trusts_order=bool(self.pack),
         )
         return Way(
             batch=self,

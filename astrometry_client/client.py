@@ -273,7 +273,7 @@ class Client(Ways):
         timeout_s: float | None = DEFAULTS.solve_timeout_s,
         deadline_s: float | None = None,
         max_unfinished: int = DEFAULTS.max_unfinished,
-        pack: bool = False,
+        pack: bool | None = None,
         on_step: BatchProgress | None = None,
     ) -> Iterator[BatchResult]:
         """Solve images, several at once, and yield what became of each, as they end.
@@ -294,10 +294,11 @@ class Client(Ways):
         max_unfinished
             Images in work at once, 1 or more.
         pack
-            Whether files of 2 MiB at most travel in tars of up to ten, which takes half the requests. Off by
-            default: a job is matched with its file by its name until ten names at this server were in the
-            order of their tar, and then by its place, with one name a tar; nothing that a server promises
-            says that its order will stay. Ends are also known up to a second later.
+            Whether files of 2 MiB at most travel in tars of up to ten. By default they do, to servers on
+            other machines, and each job is matched with its file by its name: two thirds of the requests.
+            With `True` they do to any server, and after ten names that were in the order of their tar, a
+            job is matched by its place, with one name a tar: half the requests, but nothing that a server
+            promises says that its order will stay. `False` sends each file alone.
         on_step
             Called with the file before each request and each wait for it.
 

@@ -53,6 +53,8 @@ class Packing:
         Most files of a tar.
     is_wanted
         Whether images are sent together; those that were so earlier are gone on with all the same.
+    trusts_order
+        Whether the names of all jobs are asked for no longer once they were where they should be.
     """
 
     login: Session
@@ -61,6 +63,7 @@ class Packing:
     forecast: flow.Forecast
     size: int = MOST_IN_A_TAR
     is_wanted: bool = False
+    trusts_order: bool = False
     _open: _Tar | None = attrs.field(default=None, init=False)
     _order: flow.Order = attrs.field(init=False)
     _earlier: dict[int, flow.Pack] = attrs.field(factory=dict, init=False)
@@ -70,7 +73,12 @@ class Packing:
     def _known_order(self) -> flow.Order:
         server = self.login.base_url
         known = self.holder.names_in_tars(server)
-        return flow.Order(known.kept, known.broken, partial(self.holder.found_in_tar, server))
+        return flow.Order(
+            known.kept,
+            known.broken,
+            is_trusted=self.trusts_order,
+            write=partial(self.holder.found_in_tar, server),
+        )
 
     def earlier(self, submission_id: int, filename: str) -> flow.Pack:
         """Return the pack that a file was sent in by an earlier run."""

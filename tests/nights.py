@@ -86,6 +86,7 @@ def in_tars(
     shuffle: bool = False,
     dropped: tuple[str, ...] = (),
     known: int = 10,
+    by_name: bool = False,
     solvers: int = 4,
     sd_log: float = 0.8,
     dark: float = 0.1,
@@ -95,7 +96,7 @@ def in_tars(
     chance = random.Random(seed)
     server = SimulatedServer(solvers, iter(solve_times(images, chance, sd_log=sd_log)).__next__, queue)
     forecast = flow.Forecast(PUBLIC, known_s=solve_times(40, chance), clock=server.clock)
-    order = flow.Order(kept=known)
+    order = flow.Order(kept=known, is_trusted=not by_name)
     is_dark = [3 - 10 * dark < number % 10 <= 3 for number in range(images)]
     names = [f"{'dark' if is_dark[number] else 'sky'}{number}.fits" for number in range(images)]
 

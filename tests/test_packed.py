@@ -11,10 +11,12 @@ from typing import Any, Self
 import pytest
 from nights import PUBLIC, in_tars, mean_of
 from simulated_solves import SERVER
+from urllib3 import HTTPConnectionPool
 
 from astrometry_client import BatchResult, Client, FileUpload, Ledger, flow
 from astrometry_client.errors import SolveTimeout, StatusFailedException, SubmissionFailed
 from astrometry_client.ledger import Key
+from astrometry_client.session.connections import CuttableAdapter
 from astrometry_client.testing import (
     UNSOLVED,
     NovaServer,
@@ -100,6 +102,18 @@ def server() -> Iterator[NovaServer]:
         yield running
 
 
+class Elsewhere(CuttableAdapter):
+    """Takes what is sent to any server to one on this machine."""
+
+    def __init__(self, server: NovaServer) -> None:
+        super().__init__()
+        self.url = server.url
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
+        pool: HTTPConnectionPool = self.poolmanager.connection_from_url(self.url)
+        return pool
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     return Ledger(tmp_path / "ledger.sqlite")
@@ -120,7 +134,7 @@ def solve(server: NovaServer, ledger: Ledger) -> Iterator[Callable[..., list[Bat
         yield solved
 
 
-Solve = Callable[[list[Path]], list[BatchResult]]
+Solve = Callable[..., list[BatchResult]]
 NAMES = [f"{'dark' if number % 5 == 3 else 'sky'}{number}.fits" for number in range(20)]
 
 
@@ -131,6 +145,29 @@ def test_small_images_travel_in_tars(server: NovaServer, solve: Solve, tmp_path:
     asked = len(server.requests)
     assert all(result.from_ledger for result in solve(paths))
     assert len(server.requests) == asked
+
+
+def test_tars_go_to_a_server_elsewhere_whose_jobs_are_all_asked_for_their_names(
+    server: NovaServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    url = "http://nova.example"
+    with ledger.holder() as holder:
+        for _ in range(20):
+            holder.found_in_tar(url, True)
+    with server.client_session(per_second=None, per_minute=None) as session:
+        session.mount(url, Elsewhere(server))
+        client = Client(server.api_key, base_url=url, client_session=session)
+        for result in client.solve_many(images(tmp_path, *NAMES), ledger=ledger):
+            check(result)
+    assert len(server.uploads) <= 4
+    assert len({request.path for request in server.requests if request.call == "info"}) == len(NAMES)
+
+
+def test_files_go_alone_to_a_server_on_this_machine_unless_wanted_otherwise(
+    server: NovaServer, solve: Solve, tmp_path: Path
+) -> None:
+    solve(images(tmp_path, *NAMES), pack=None)
+    assert len(server.uploads) == len(NAMES)
 
 
 def test_large_compressed_and_single_images_go_alone(

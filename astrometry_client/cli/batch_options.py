@@ -42,7 +42,7 @@ class BatchOptions:
     deadline_s: float | None
     max_failures: int | None
     max_unfinished: int
-    pack: bool
+    pack: bool | None
     timeout_s: float
     as_json: bool
     ledger: Path | None
@@ -117,7 +117,12 @@ def batch_options(command: F) -> F:
             show_default=True,
             help="Images in work at once.",
         ),
-        click.option("--pack", is_flag=True, help="Send small files together in tars: fewer requests."),
+        click.option(
+            "--pack/--no-pack",
+            default=None,
+            help="Send small files together in tars also to a server of your own, and trust their order once "
+            "proven; or each alone.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each image."),
     ]
     for option in reversed(options):

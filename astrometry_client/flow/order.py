@@ -25,18 +25,21 @@ class Order:
     ----------
     kept, broken
         How many names were found where they should be, and how many were not.
+    is_trusted
+        Whether an order that was always kept is believed to be kept again.
     write
         Writes down what one more name was.
     """
 
     kept: int = 0
     broken: int = 0
+    is_trusted: bool = True
     write: Callable[[bool], None] = _forget
 
     @property
     def is_known(self) -> bool:
-        """Whether it was always kept, often enough."""
-        return self.kept >= _ENOUGH and not self.broken
+        """Whether it was always kept, often enough for what is at stake."""
+        return self.is_trusted and self.kept >= _ENOUGH and not self.broken
 
     def checked(self, kept: bool) -> Steps[None]:
         """Take note of one more name."""

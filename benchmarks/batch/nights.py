@@ -25,6 +25,7 @@ KINDS: Final[dict[str, Callable[[int], Night]]] = {
     "nova's pace, never met": partial(one_by_one, known=False, polling=PUBLIC),
     "own server, known": partial(one_by_one, known=True, polling=OWN),
     "own server, never met": partial(one_by_one, known=False, polling=OWN),
+    "in tars, all by name": partial(in_tars, by_name=True),
     "in tars": in_tars,
     "in tars, never met": partial(in_tars, known=0),
 }
@@ -33,11 +34,11 @@ KINDS: Final[dict[str, Callable[[int], Night]]] = {
 def at_price(factor: float, seed: int) -> Night:
     """Return a night in tars with looks at other prices."""
     usual = dict(forecast._PRICES)
-    forecast._PRICES = {ends: factor * price for ends, price in usual.items()}  # type: ignore[misc]
+    forecast._PRICES = {ends: factor * price for ends, price in usual.items()}
     try:
         return in_tars(seed)
     finally:
-        forecast._PRICES = usual  # type: ignore[misc]
+        forecast._PRICES = usual
 
 
 def rows(nights: int) -> Iterator[tuple[str, list[Night]]]:
