@@ -21,7 +21,7 @@ T = TypeVar("T")
 # A step must be on the disk before the upload it tells of leaves.
 LEDGER: Final = Kind(
     application_id=0x4153544C,  # "ASTL"
-    version=4,
+    version=5,
     durable=True,
     tables="""
 CREATE TABLE IF NOT EXISTS images (
@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS attempts (
     solve_s REAL,
     UNIQUE (image, attempt)
 );
+CREATE INDEX IF NOT EXISTS submissions ON attempts (submission_id);
 CREATE TABLE IF NOT EXISTS landings (name TEXT PRIMARY KEY, place TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS orders (
     server TEXT PRIMARY KEY, kept INTEGER NOT NULL, broken INTEGER NOT NULL
