@@ -136,8 +136,11 @@ class FileUpload(Upload):
 
     def is_of_another_size(self, solution: Solution) -> bool:
         """Return whether a solution tells another size than this file, as far as both tell theirs."""
-        with self._opened() as file:
-            own = size_told(file.read(_HEADER_BYTES), "NAXIS1", "NAXIS2")
+        try:
+            with self._opened() as file:
+                own = size_told(file.read(_HEADER_BYTES), "NAXIS1", "NAXIS2")
+        except UnreadableFileError:
+            return False  # it has gone since
         told = size_told(solution.wcs_file, "IMAGEW", "IMAGEH")
         return own is not None and told is not None and own != told
 
