@@ -7,7 +7,7 @@ from typing import Final
 import attrs
 
 from astrometry_client import api, flow
-from astrometry_client.errors import AstrometryError, InputError, OutcomeUnknown
+from astrometry_client.errors import AstrometryError, InputError, LedgerError, OutcomeUnknown
 from astrometry_client.ledger import Entry, Holder, LeaseLostError
 from astrometry_client.login import Session
 from astrometry_client.models import UploadReceipt
@@ -94,6 +94,8 @@ class Packing:
         ------
         OutcomeUnknown
             The reply to the upload got lost: look for the image by its name.
+        LeaseLostError
+            Somebody else has it in hand now.
         """
         filename = upload.marked_name(entry.mark)
         tar = self._open = self._open or _Tar()
@@ -110,6 +112,8 @@ class Packing:
                 tar.files.pop(filename, None)
         if tar.is_lost:
             raise OutcomeUnknown("The reply to the upload of a tar got lost.")
+        if tar.pack is not None and filename not in tar.pack.filenames:
+            raise LeaseLostError("Another process has taken the image over: leave it to that one.")
         return tar.pack
 
     def _is_ready(self, tar: _Tar, waited_s: float) -> bool:
@@ -132,6 +136,8 @@ class Packing:
                 tar.pack = self._pack(receipt.submission_id, request.sent)
         except OutcomeUnknown:
             pass
+        except LedgerError:
+            raise  # it may have been sent
         except AstrometryError:
             tar.is_lost = False
         finally:

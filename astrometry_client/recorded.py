@@ -10,7 +10,7 @@ from typing import Final, Self, cast
 import attrs
 
 from astrometry_client import flow
-from astrometry_client.errors import AstrometryError, LedgerError, OutcomeUnknown, SolveTimeout
+from astrometry_client.errors import AstrometryError, LedgerError, NotFound, OutcomeUnknown, SolveTimeout
 from astrometry_client.ledger import Claim, Entry, Key, LeaseLostError, Ledger, State
 from astrometry_client.ledger.values import ENDED, VERDICTS
 from astrometry_client.login import Session
@@ -168,7 +168,8 @@ class RecordedSolves(RecordedUploads):
         try:
             pack = yield from self._pack_of(upload, claim)
         except OutcomeUnknown:
-            pack, claim = None, attrs.evolve(claim, maybe_sent=True)
+            # Now it has the name that the file has now, whatever an earlier upload was called.
+            pack, claim = None, attrs.evolve(claim, entry=attrs.evolve(entry, filename=None), maybe_sent=True)
         if pack is not None:
             found = yield from self._wait_in_pack(upload, pack, claim)
             if found is not None:
@@ -179,14 +180,30 @@ class RecordedSolves(RecordedUploads):
             submission_id, job_id = entry.submission_id, entry.job_id
         else:
             submission_id, job_id = yield from self.send(upload, claim)
-        looks.submission_id = submission_id
+        if submission_id is None and job_id is None:
+            raise LedgerError(f"The ledger has no id of {upload.name}: solve it with force.")
+        gone: set[int] = set()
+        while True:
+            looks.submission_id = submission_id
+            try:
+                return (yield from self._followed(upload, looks, submission_id, job_id))
+            except NotFound:
+                if job_id is None or job_id in gone:
+                    raise
+                gone.add(job_id)
+            # A restart of the server's solver made the job vanish: it comes again under another id.
+            claim = attrs.evolve(claim, maybe_sent=True)
+            submission_id, job_id = yield from self.send(upload, claim)
+
+    def _followed(
+        self, upload: Upload, looks: flow.ForeseenLooks, submission_id: int | None, job_id: int | None
+    ) -> flow.Steps[Solution]:
+        """Wait for a submission, or for a job whose submission is not known, and fetch the results."""
         if submission_id is not None:
             follower = partial(flow.follow, submission_id)
-        elif job_id is not None:
-            looks.at_once = True
-            follower = partial(flow.follow_job, job_id)
         else:
-            raise LedgerError(f"The ledger has no id of {upload.name}: solve it with force.")
+            looks.at_once = True
+            follower = partial(flow.follow_job, cast(int, job_id))
         return (
             yield from follower(
                 server=self.login.base_url,
@@ -204,7 +221,8 @@ class RecordedSolves(RecordedUploads):
             if entry.submission_id is None or entry.filename is None:
                 return None
             shared = yield flow.Local(partial(self.holder.shares_submission, entry))
-            return self._packs().earlier(entry.submission_id, entry.filename) if shared else None
+            packs = (yield flow.Local(self._packs)) if shared else None
+            return packs and packs.earlier(entry.submission_id, entry.filename)
         if self.packing is None or not self.packing.is_wanted or claim.maybe_sent:
             return None
         if not isinstance(upload, FileUpload) or not (yield flow.Local(upload.is_small)):
@@ -221,22 +239,33 @@ class RecordedSolves(RecordedUploads):
 
     def _wait_in_pack(self, upload: Upload, pack: flow.Pack, claim: Claim) -> flow.Steps[Solution | None]:
         """Return the solution of an image that was sent with others; `None` if the server has dropped it."""
-        filename = claim.entry.filename or cast(FileUpload, upload).marked_name(claim.entry.mark)
+        entry = claim.entry
+        # What was refused earlier may have had another name.
+        told = entry.filename if entry.state == "sent" else None
+        filename = told or cast(FileUpload, upload).marked_name(entry.mark)
         server, polling = self.login.base_url, self.polling
+        gone: set[int] = set()
         while True:
             found = yield from flow.wait_in_pack(pack, filename, server=server, polling=polling)
             if found.job_id is None:
                 return None
             if not found.solved:
                 raise flow.unsolved(found.job_id, pack.submission_id)
-            solution = yield from flow.fetch(
-                found.job_id,
-                pack.submission_id,
-                server=server,
-                name=upload.name,
-                polling=polling,
-                top_down=upload.top_down,
-            )
+            try:
+                solution = yield from flow.fetch(
+                    found.job_id,
+                    pack.submission_id,
+                    server=server,
+                    name=upload.name,
+                    polling=polling,
+                    top_down=upload.top_down,
+                )
+            except NotFound:
+                if found.job_id in gone:
+                    raise
+                gone.add(found.job_id)
+                pack.vanished(found.job_id)
+                continue
             is_of_another = yield flow.Local(partial(cast(FileUpload, upload).is_of_another_size, solution))
             if not (is_of_another and pack.doubt(filename)):
                 return solution

@@ -38,7 +38,17 @@ from astrometry_client.errors import (
 )
 from astrometry_client.ledger import Key
 from astrometry_client.session.retrying import RetryPolicy
-from astrometry_client.testing import Cut, NovaServer, Reset, Status, UploadRecord
+from astrometry_client.testing import (
+    Clock,
+    Cut,
+    NovaServer,
+    Reset,
+    Status,
+    UploadRecord,
+    VanishJob,
+    fits_image,
+    place_of,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIME = "2026-11-20 14:28:01.337214"
@@ -457,6 +467,63 @@ BAD_DAY = (
     *(Status(503).rate(0.05), Status(200, processed=True).rate(0.01)),
     *(fault.rate(0.01) for fault in (Reset("arriving"), Reset("processed"), Cut())),
 )
+
+
+@pytest.mark.parametrize("solvers", [1, 4])
+@pytest.mark.parametrize("lost", [1, 3, 10])
+def test_lost_upload_is_not_sent_again_while_it_waits_for_its_turn(
+    ledger: Ledger, tmp_path: Path, lost: int, solvers: int
+) -> None:
+    paths = [tmp_path / f"sky{number}.fits" for number in range(16)]
+    for path in paths:
+        path.write_bytes(fits_image(path.name))
+    fault = Reset("processed").at("upload", lost)
+    with (
+        NovaServer(solvers=solvers, solve_time_s=20, clock=Clock(speed=0), faults=[fault]) as server,
+        server.client_session(max_retries=0) as session,
+    ):
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        for result in client.solve_many(paths, ledger=ledger, timeout_s=1e4):
+            assert result.solution is not None
+            assert result.solution.calibration.ra_deg == pytest.approx(place_of(result.name).ra_deg)
+        assert len(server.uploads) == len(paths)
+        # Each image has a place of its own in the line, or it would be looked at without a pause.
+        looks = Counter(request.path for request in server.requests if request.call == "job")
+        assert max(looks.values()) < 100
+
+
+@pytest.mark.parametrize("call", ["job", "wcs_file"])
+def test_job_of_a_lost_upload_that_vanishes_is_found_again(
+    new_client: NewClient, ledger: Ledger, tmp_path: Path, call: str
+) -> None:
+    path = tmp_path / "sky.fits"
+    path.write_bytes(fits_image(path.name))
+    faults = Reset("processed").at("upload", 1), VanishJob().at(call, 1)
+    with (
+        NovaServer(solve_time_s=5, clock=Clock(speed=0), faults=faults) as server,
+        server.client_session(max_retries=0) as session,
+        new_client(server.api_key, base_url=server.url, client_session=session) as client,
+    ):
+        (result,) = client.solve_many([path], ledger=ledger)
+        assert result.solved, result.error
+        assert len(server.uploads) == 1
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_job_that_vanishes_before_its_results_are_fetched_is_waited_for_again(
+    new_client: NewClient, ledger: Ledger, tmp_path: Path, pack: bool
+) -> None:
+    paths = [tmp_path / "sky1.fits", tmp_path / "sky2.fits"]
+    for path in paths:
+        path.write_bytes(fits_image(path.name))
+    with (
+        NovaServer(clock=Clock(speed=0), faults=[VanishJob().at("wcs_file", 1)]) as server,
+        server.client_session(max_retries=0) as session,
+        new_client(server.api_key, base_url=server.url, client_session=session) as client,
+    ):
+        results = [*client.solve_many(paths, ledger=ledger, pack=pack)]
+        assert all(result.solved for result in results), results
+        assert len(server.requests) < 40
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 10))])

@@ -346,10 +346,10 @@ def test_lost_upload_without_a_solution_says_so() -> None:
 
 
 def test_upload_that_is_nowhere_to_be_found_is_sent_again() -> None:
-    run = lost(*[()] * 6, RECEIPT, status(jobs=(9,), solved_job_ids=(9,)), b"", CALIBRATION)
+    run = lost(*[()] * 8, RECEIPT, status(jobs=(9,), solved_job_ids=(9,)), b"", CALIBRATION)
     assert run.run().submission_id == 7
     assert run.paths.count("/api/upload") == 2
-    assert sum(run.waits_s[:6]) > 60
+    assert sum(run.waits_s[:8]) > 150
 
 
 def test_upload_without_a_name_is_sent_again_a_few_times() -> None:
@@ -396,12 +396,31 @@ def test_lost_upload_is_waited_for_while_earlier_ones_are_queued() -> None:
     forecast.saw(earlier, "queued")
     lookup = attrs.evolve(LOOKUP, forecast=forecast)
     steps = flow.find(lookup, server=SERVER, polling=POLLING)
-    looks = [()] * 9
+    looks = [()] * 12
     run = Stepper(steps, [*looks, (8,), info("m31.cafe.jpg")])
     assert run.run() == 8
-    assert run.paths.count("/api/myjobs") == 10
+    assert run.paths.count("/api/myjobs") == 13
+    forecast.saw(earlier, "solving")
+    run = Stepper(flow.find(lookup, server=SERVER, polling=POLLING), [()] * 30)
+    with pytest.raises(OutcomeUnknown, match="look again later"):
+        run.run()
+    assert sum(run.waits_s) > 1000
     forecast.saw(earlier, "ended")
-    assert Stepper(flow.find(lookup, server=SERVER, polling=POLLING), [()] * 6).run() is None
+    assert Stepper(flow.find(lookup, server=SERVER, polling=POLLING), [()] * 8).run() is None
+
+
+def test_upload_counts_as_never_stored_only_after_looks_that_told_all() -> None:
+    failed = Unreachable("no connection"), (8,), ServerRefused("broken", status=500)
+    run = Stepper(flow.find(LOOKUP, server=SERVER, polling=POLLING), [*failed, *[()] * 8])
+    assert run.run() is None
+    assert run.paths.count("/api/myjobs") == 10
+
+
+def test_jobs_that_are_gone_are_not_found() -> None:
+    names = flow.Names({7: "m31.cafe.jpg"})
+    lookup = attrs.evolve(LOOKUP, names=names)
+    answers = [(12,), info("m31.cafe.jpg")]
+    assert Stepper(flow.find(lookup, server=SERVER, polling=POLLING), answers).run() == 12
 
 
 def test_trouble_while_a_lost_upload_is_looked_for_is_lived_through() -> None:
@@ -409,6 +428,7 @@ def test_trouble_while_a_lost_upload_is_looked_for_is_lived_through() -> None:
         Unreachable("no connection"),
         (8,),
         Overloaded("busy"),
+        (8,),
         info("m31.cafe.jpg"),
         "success",
         b"",

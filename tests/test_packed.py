@@ -2,9 +2,12 @@
 
 import io
 import random
+import sqlite3
 import tarfile
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,12 +16,19 @@ from nights import PUBLIC, in_tars, mean_of
 from simulated_solves import SERVER
 from urllib3 import HTTPConnectionPool
 
-from astrometry_client import BatchResult, Client, FileUpload, Ledger, flow
-from astrometry_client.errors import SolveTimeout, StatusFailedException, SubmissionFailed
+from astrometry_client import BatchResult, Client, FileUpload, Ledger, Settings, flow
+from astrometry_client.errors import (
+    LedgerError,
+    ServerRefused,
+    SolveTimeout,
+    StatusFailedException,
+    SubmissionFailed,
+)
 from astrometry_client.ledger import Key
 from astrometry_client.session.connections import CuttableAdapter
 from astrometry_client.testing import (
     UNSOLVED,
+    Clock,
     NovaServer,
     Rejected,
     Reset,
@@ -203,6 +213,113 @@ def test_lost_reply_to_a_tar_sends_no_file_twice(server: NovaServer, solve: Solv
     asked = Counter(request.call for request in server.requests)
     assert asked["myjobs"] <= 4
     assert asked["info"] <= 12
+
+
+@pytest.mark.parametrize("solvers", [1, 4])
+def test_files_of_a_lost_tar_are_not_sent_again_while_they_wait_for_their_turn(
+    ledger: Ledger, tmp_path: Path, solvers: int
+) -> None:
+    lost = Reset("processed").at("upload", 1)
+    with (
+        NovaServer(
+            solvers=solvers, solve_time_s=10, engine=TABLE, clock=Clock(speed=0), faults=[lost]
+        ) as server,
+        server.client_session(max_retries=0) as session,
+    ):
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        paths = images(tmp_path, *NAMES[:10])
+        for result in client.solve_many(paths, ledger=ledger, pack=True, timeout_s=3000):
+            check(result)
+        assert len(server.uploads) == 1
+
+
+def test_look_at_a_tar_that_fails_is_not_repeated_without_a_pause(ledger: Ledger, tmp_path: Path) -> None:
+    with (
+        NovaServer(engine=TABLE, faults=[Status(500).at("submission")]) as server,
+        server.client_session(max_retries=0) as session,
+    ):
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        paths = images(tmp_path, *NAMES[:3])
+        results = [*client.solve_many(paths, ledger=ledger, pack=True, timeout_s=100)]
+        assert {type(result.error) for result in results} == {ServerRefused}
+        assert len(server.requests) < 200
+
+
+def test_file_that_another_took_over_stays_out_of_the_tar_alone(
+    server: NovaServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *NAMES[:5])
+    other = Ledger(tmp_path / "ledger.sqlite", clock=lambda: time.time() + 1e6).holder()
+    taken: list[bool] = []
+
+    def take(path: str | Path, step: flow.Step) -> None:
+        if path == paths[1] and step.stage == "uploading" and not taken:
+            key = Key.of_file(path, Settings(), server=server.url)
+            taken.append(other.claim(key, name="another's").granted)
+
+    with server.client_session(max_retries=0) as session:
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        results = [*client.solve_many(paths, ledger=ledger, pack=True, on_step=take, timeout_s=20)]
+    assert taken == [True]
+    late = [result for result in results if isinstance(result.error, SolveTimeout)]
+    assert [result.path for result in late] == paths[1:2]
+    for result in results:
+        if result not in late:
+            check(result)
+
+
+def test_file_that_was_renamed_after_a_refusal_is_found_in_its_tar(
+    server: NovaServer, ledger: Ledger, solve: Solve, tmp_path: Path
+) -> None:
+    old, *others = images(tmp_path, *NAMES[:3])
+    server.plan(Status(503).at("upload", 1))
+    with server.client_session(max_retries=0) as session:
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        assert not any(result.solved for result in client.solve_many([old], ledger=ledger, deadline_s=0.1))
+    new = old.rename(tmp_path / "new.fits")
+    server.plan(Reset("processed").at("upload", 1))
+    with server.client_session(max_retries=0) as session:
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        results = [*client.solve_many([new, *others], ledger=ledger, pack=True)]
+    assert all(result.solved for result in results)
+    assert len(server.uploads) == 1
+
+
+def test_files_that_have_gone_since_they_were_sent_are_solved(
+    server: NovaServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *NAMES[:3])
+
+    def remove(path: str | Path, step: flow.Step) -> None:
+        if step.stage == "fetching":
+            Path(path).unlink(missing_ok=True)
+
+    with server.client_session(max_retries=0) as session:
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        for result in client.solve_many(paths, ledger=ledger, pack=True, on_step=remove):
+            check(result)
+    assert not any(path.exists() for path in paths)
+
+
+def test_tar_that_could_not_be_written_down_is_looked_for_by_the_next_run(
+    server: NovaServer, ledger: Ledger, tmp_path: Path
+) -> None:
+    paths = images(tmp_path, *NAMES[:3])
+    ledger.solve_times_s(server.url)  # makes the file
+    trouble = """CREATE TRIGGER trouble BEFORE UPDATE OF submission_id ON attempts WHEN NEW.submission_id = 1
+        BEGIN SELECT RAISE(ABORT, 'trouble'); END"""
+    with (
+        closing(sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)) as connection,
+        server.client_session(max_retries=0) as session,
+    ):
+        connection.execute(trouble)
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        with pytest.raises(LedgerError, match="trouble"):
+            list(client.solve_many(paths, ledger=ledger, pack=True))
+        connection.execute("DROP TRIGGER trouble")
+        for result in client.solve_many(paths, ledger=ledger, pack=True):
+            check(result)
+    assert len(server.uploads) == 1
 
 
 def test_refused_tar_is_sent_file_by_file(server: NovaServer, solve: Solve, tmp_path: Path) -> None:

@@ -114,12 +114,10 @@ class Forecast:
         """Return how far an image was seen to have come."""
         return "queued" if watch.begun_s is None else "solving"
 
-    def is_queued_up_to(self, place: Place | None) -> bool:
-        """Return whether one of the first uploads, up to a place, seems to wait for its turn."""
-        first = self._line.head
-        if first is None or place is None:
-            return False
-        return first.place <= place and self._line.begins_s(first) is None
+    def is_busy_up_to(self, place: Place | None) -> bool:
+        """Return whether one of the first uploads, up to a place, has not ended."""
+        unfinished = itertools.chain(self._line.waiting, self._line.solving)
+        return place is not None and any(one <= place for one in unfinished)
 
     def saw(self, watch: Watch, seen: Seen, *, asked_s: float | None = None) -> None:
         """Take note of what a look told.
@@ -129,10 +127,10 @@ class Forecast:
         asked_s
             When the look was sent, by the clock; the answer may have been long on its way.
         """
-        if watch not in self._line:
-            return
         now_s, before_s = self.now_s(), watch.seen_s
         watch.seen_s = now_s if asked_s is None else asked_s
+        if watch not in self._line:
+            return
         self._changed()
         if seen == "queued":
             self._line.saw_queued(watch)

@@ -82,7 +82,8 @@ class Line:
     def add(self, place: Place | None, now_s: float) -> Watch:
         """Put a new image in its place, by default behind all others."""
         if place is None:
-            place = (self._places[-1][0] + 1, 0) if self._places else (1, 0)
+            # The submission of this number may follow; none has a file in this place.
+            place = ((self._places[-1][0] if self._places else 0) + 1, -1)
         watch = Watch(place, now_s, now_s)
         if watch not in self:
             bisect.insort(self._places, place)

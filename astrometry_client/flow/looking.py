@@ -6,6 +6,7 @@ from typing import Any, Final, Protocol, TypeVar
 from astrometry_client.errors import (
     AstrometryError,
     LoginFailedException,
+    NotFound,
     NoUsableReply,
     Overloaded,
     ServerRefused,
@@ -83,6 +84,7 @@ class ForeseenLooks:
         """Tells the place among all uploads, if it is known before the first wait."""
         self._forecast = forecast
         self._watch: Watch | None = None
+        self._is_closed = False
         self._asked_s: float | None = None
 
     @property
@@ -110,13 +112,15 @@ class ForeseenLooks:
         self._asked_s = None
 
     def close(self) -> None:
-        """Watch it no more."""
+        """Watch it no more, unless it is looked at again."""
+        self._is_closed = True
         if self._watch is not None:
             self._forecast.forget(self._watch)
 
     @property
     def _watched(self) -> Watch:
-        if self._watch is None:
+        if self._watch is None or self._is_closed:
+            self._is_closed = False
             place = None if self.submission_id is None else (self.submission_id, 0)
             self._watch = self._forecast.uploaded(place)
         return self._watch
@@ -163,8 +167,8 @@ def looking(unfinished: Unfinished[T], polling: Polling) -> Steps[T]:
             due = False
             while not due and waited_s < polling.timeout_s:
                 wait_s, due = looks.next_wait() if troubles_s is None else (next(troubles_s), True)
-                left_s = min(wait_s, polling.timeout_s - waited_s)
-                waited_s = yield Wait(max(0.0, left_s), looks.stage, looks.until)
+                left_s = max(0.0, min(wait_s, polling.timeout_s - waited_s))
+                waited_s = yield Wait(left_s, looks.stage, looks.until if troubles_s is None else None)
             try:
                 found = yield from unfinished.look()
             except AstrometryError as error:
@@ -204,7 +208,7 @@ def patiently(request: Request[T], stage: Stage, *, polling: Polling, ready: boo
         try:
             answer: T = yield Make(request, stage)
         except AstrometryError as error:
-            not_yet = not ready and isinstance(error, ServerRefused)
+            not_yet = not ready and isinstance(error, ServerRefused) and not isinstance(error, NotFound)
             if not (not_yet or is_no_news(error)):
                 raise
             trouble = error

@@ -107,6 +107,13 @@ class Pack:
         self.tell()
         return all(slot.filename != filename for slot in self._slots)
 
+    def vanished(self, job_id: int) -> None:
+        """Wait for the job anew that comes in place of one that the server does not know any more."""
+        for slot in self._slots:
+            if slot.job_id == job_id:
+                self._queue_again(slot)
+                slot.job_id = slot.filename = None
+
     def stage(self, filename: str) -> Stage:
         """Return how far a file seems to have come."""
         place = self.filenames.index(filename)

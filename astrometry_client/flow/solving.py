@@ -3,10 +3,10 @@
 from functools import partial
 
 from astrometry_client import api
-from astrometry_client.errors import StatusFailedException
+from astrometry_client.errors import NotFound, StatusFailedException
 from astrometry_client.flow.finding import Lookup
 from astrometry_client.flow.forecast import Forecast
-from astrometry_client.flow.looking import Looks, looks_at, patiently
+from astrometry_client.flow.looking import Looks, PacedLooks, looks_at, patiently
 from astrometry_client.flow.steps import Polling, Steps, ids_in_errors
 from astrometry_client.flow.uploading import send
 from astrometry_client.flow.waiting import rejection, wait_for_job, wait_for_jobs
@@ -66,17 +66,27 @@ def follow(
     looks
         When to look, in place of at once and then at the pace of `polling`.
     """
-    ended = yield from wait_for_jobs(submission_id, server=server, polling=polling, looks=looks)
-    if ended.status.failed:
-        raise rejection(ended.status)
-    solved = [job_id for job_id, state in ended.states.items() if state == "success"]
-    if not solved:
-        raise unsolved(next(iter(ended.states)), submission_id)
-    return (
-        yield from fetch(
-            solved[0], submission_id, server=server, name=name, polling=polling, top_down=top_down
-        )
-    )
+    looks = looks or PacedLooks(polling, at_once=True)
+    gone: set[int] = set()
+    while True:
+        ended = yield from wait_for_jobs(submission_id, server=server, polling=polling, looks=looks)
+        if ended.status.failed:
+            raise rejection(ended.status)
+        solved = [job_id for job_id, state in ended.states.items() if state == "success"]
+        if not solved:
+            raise unsolved(next(iter(ended.states)), submission_id)
+        job_id = solved[0]
+        try:
+            return (
+                yield from fetch(
+                    job_id, submission_id, server=server, name=name, polling=polling, top_down=top_down
+                )
+            )
+        except NotFound:
+            # A restart of the server's solver made the job vanish: the submission will name a new one.
+            if job_id in gone:
+                raise
+            gone.add(job_id)
 
 
 def follow_job(
