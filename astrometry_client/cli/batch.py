@@ -56,7 +56,7 @@ class Batch:
         self._dry = is_dry_run_enabled("POST")
         self._display = BatchDisplay(len(shown), Console(stderr=True))
         self._lines = not (sys.stdout.isatty() and sys.stderr.isatty())
-        self._missing = self._unfinished = 0
+        self._missing = self._unfinished = self._failures = 0
         self._table = None if self._dry else self._new_table()
 
     def files(self) -> Iterator[Path]:
@@ -127,7 +127,7 @@ class Batch:
         try:
             str(path).encode()
         except UnicodeEncodeError as cause:
-            raise InputError(f"{path!r} has a name that is not UTF-8: rename it.") from cause
+            raise InputError(f"{str(path)!r} has a name that is not UTF-8: rename it.") from cause
         FileUpload(path)  # what is no image is told before anybody is asked
         if self._options.in_place:
             check_place(path)
@@ -148,6 +148,7 @@ class Batch:
         seconds = self._display.end(str(path), line, solved=result.solved, known=result.from_ledger)
         row = row_of_result(result, server=self._landing.server, seconds=seconds)
         self._unfinished += row.state == "unfinished"
+        self._failures += not (result.solved or result.from_ledger)
         if self._table:
             self._table.add(row)
         if self._options.as_json:
@@ -165,8 +166,8 @@ class Batch:
         for trouble in landed.troubles:
             self._missing += 1
             self._display.tell(f"{shown}: {trouble}")
-        if self._display.failed == self._options.max_failures:
-            raise _EnoughError(f"Stopped after {self._display.failed} failures.")
+        if self._failures == self._options.max_failures:
+            raise _EnoughError(f"Stopped after {self._failures} failures.")
 
     def _write_table(self) -> None:
         if self._table:
