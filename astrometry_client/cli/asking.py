@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import attrs
 
@@ -13,12 +13,16 @@ from astrometry_client.cli.batch_options import STDIN, BatchOptions
 from astrometry_client.cli.clients import client_of, local_client
 from astrometry_client.client import Client
 from astrometry_client.driver import Progress
+from astrometry_client.errors import LedgerError
 from astrometry_client.flow import Step
 from astrometry_client.ledger import LOCAL, Ledger
 from astrometry_client.models import Settings
 from astrometry_client.results import Landing
 from astrometry_client.session import is_dry_run_enabled
 from astrometry_client.stand_in import Files, Results, StandIn
+
+_SQLITE: Final = b"SQLite format 3\0"
+"""How a ledger begins, as any SQLite file."""
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +68,7 @@ class Asking:
             Of which count `server_url`, `key_file`, `local` and `fallback`.
         """
         here = not is_dry_run_enabled("POST")
-        ledger = asked.ledger and Ledger(asked.ledger)
+        ledger = asked.ledger and _ledger_at(asked.ledger)
         with ExitStack() as stack:
             client = None
             if not (here and options["local"]):
@@ -143,3 +147,18 @@ def solved_by(
 
     solution = client.solve(image, settings, on_step=told, **options)
     return BatchResult(path=image, solution=solution, from_ledger=not steps)
+
+
+def _ledger_at(path: Path) -> Ledger:
+    """Return the ledger at a path.
+
+    Raises
+    ------
+    LedgerError
+        It is another file, such as an image, which would be taken for a damaged ledger and renamed.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) not in {_SQLITE, b""}:
+                raise LedgerError(f"{path} is no ledger of this package: name another file, or move it away.")
+    return Ledger(path)
