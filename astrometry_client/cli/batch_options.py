@@ -146,8 +146,10 @@ def listed(files: tuple[Path, ...], files_from: Path | None) -> tuple[Path, ...]
     lines: list[str] = []
     if files_from is not None:
         try:
-            with click.open_file(str(files_from), encoding="utf-8", errors="surrogateescape") as text:
-                lines = text.read().splitlines()
+            with click.open_file(str(files_from), encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read().removeprefix("\ufeff")
+                # `find -print0` ends names with NUL; other ends of lines than these may be part of a name.
+                lines = text.split("\0" if "\0" in text else "\n")
         except OSError as cause:
             raise UnreadableFileError(
                 f"--files-from {files_from} cannot be read: {cause.strerror}."

@@ -61,6 +61,8 @@ def _content_of_path(path: Path) -> Content:
             return _DiskFile(path) if path.is_file() else _content_of_stream(file, str(path))
     except OSError as cause:
         raise UnreadableFileError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
+    except ValueError as cause:  # a NUL in its name
+        raise UnreadableFileError(f"{str(path)!r} cannot be read: {cause}.") from cause
 
 
 def _content_of_stream(stream: IO[bytes], label: str) -> Content:

@@ -213,6 +213,10 @@ def test_batch_stops_after_so_many_failures(solve: Solve, server: SmallNova, fol
     assert "astrometry-client resume" in result.stderr
     assert len(server.uploads) <= 4
     assert set(table(folder / "results.ecsv")) == set(names[:2])
+    # Those that are known do not count, so that the same command comes further each time.
+    result = solve(*names, "--max-failures", "2", "--max-unfinished", "1", code=12)
+    assert "Stopped after 2 failures" in result.stdout
+    assert set(table(folder / "results.ecsv")) >= set(names[:4])
 
 
 def test_deadline_leaves_the_rest_for_another_time(solve: Solve, server: SmallNova, folder: Path) -> None:
@@ -280,6 +284,21 @@ def test_list_of_files_is_taken_and_each_is_solved_once(
     result = solve("b.png", f"{folder}/../night/c.png", "c.png", "--files-from", "list.txt")
     assert "Solved 3 of 3" in result.stdout
     assert len(server.uploads) == 3
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
+def test_list_holds_a_name_a_line_whatever_the_name(solve: Solve, folder: Path, end: str) -> None:
+    names = images(folder, "a", "b\u2028c", " d")
+    (folder / "list.txt").write_bytes(end.join(["\ufeff" + names[0], *names[1:], ""]).encode())
+    assert "Solved 3 of 3" in solve("--files-from", "list.txt").stdout
+
+
+def test_image_named_in_place_of_a_ledger_is_left_alone(server: SmallNova, folder: Path) -> None:
+    name, *others = images(folder, *"abc")
+    before = (folder / name).read_bytes()
+    result = CliRunner().invoke(main, ["solve", "--server", server.url, "--ledger", name, *others])
+    assert (result.exit_code, "a.png is no ledger of this package" in result.stderr) == (11, True)
+    assert (folder / name).read_bytes() == before
 
 
 def test_list_that_cannot_be_read_is_told(solve: Solve) -> None:

@@ -95,3 +95,8 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 def test_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="directory"):
         FileUpload(tmp_path)
+
+
+def test_name_that_no_file_can_have_cannot_be_read() -> None:
+    with pytest.raises(UnreadableFileError, match="embedded null"):
+        FileUpload("a\0b.fits")
