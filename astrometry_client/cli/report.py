@@ -38,21 +38,26 @@ def as_line(shown: str, result: BatchResult, landed: Landed) -> str:
     """Return what became of one of many images, as a line for people."""
     if result.solution is None:
         why = " ".join(str(result.error).split())
-        return f"{shown}: {why.removeprefix(f'{result.path} ')}"
+        return _in_one_line(f"{shown}: {why.removeprefix(f'{result.path} ')}")
     found = result.solution.calibration
     place = f"RA {_hours(found.ra_deg)} Dec {_degrees(found.dec_deg)}"
     wcs = f", {landed.wcs.name}" if landed.wcs else ""
     known = ", known already" if result.from_ledger else ""
-    return f"{shown}: {place}, {found.pixel_scale_arcsec:.4g} arcsec/pixel{wcs}{known}"
+    return _in_one_line(f"{shown}: {place}, {found.pixel_scale_arcsec:.4g} arcsec/pixel{wcs}{known}")
 
 
 def as_cells(row: Row) -> str:
     """Return what is known of an image as a line whose parts stand below those of others."""
     if row.ra_deg is None or row.dec_deg is None:
-        return f"{row.state:<10} {row.error or '':<57} {row.path}"
+        return _in_one_line(f"{row.state:<10} {row.error or '':<57} {row.path}")
     scale, up = f"{row.pixel_scale_arcsec:.4g}", f"{row.orientation_deg:.2f}"
     place = f"{_hours(row.ra_deg)} {_degrees(row.dec_deg)}"
-    return f"{row.state:<10} {place}  {scale:>8} arcsec/pixel {up:>8}° {row.path}"
+    return _in_one_line(f"{row.state:<10} {place}  {scale:>8} arcsec/pixel {up:>8}° {row.path}")
+
+
+def _in_one_line(text: str) -> str:
+    """Return a text with the ends of lines and other controls written out that names of files may hold."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _rows(calibration: Calibration) -> list[tuple[str, str]]:

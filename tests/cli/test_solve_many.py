@@ -301,6 +301,13 @@ def test_image_named_in_place_of_a_ledger_is_left_alone(server: SmallNova, folde
     assert (folder / name).read_bytes() == before
 
 
+def test_image_has_a_line_whatever_its_name(solve: Solve, folder: Path, tmp_path: Path) -> None:
+    names = images(folder, "a", "b\nc\x1b[2J")
+    assert "b\\nc\\x1b[2J.png: RA" in solve(*names).stdout
+    told = CliRunner().invoke(main, ["results", "--ledger", str(tmp_path / "ledger")])
+    assert len(told.stdout.splitlines()) == 2
+
+
 def test_list_that_cannot_be_read_is_told(solve: Solve) -> None:
     assert (
         "--files-from nowhere.txt cannot be read: No such file"
