@@ -28,6 +28,10 @@ _GATHERING_S: Final = 0.5
 _FEW: Final = 4
 """When the server has no more than these left to solve, a tar that is not full is not waited for."""
 
+_STILL: Final = 0.25
+"""Part of a typical solve time. When none of the images at the server waits for its turn, and none has joined
+a tar for so long, no more seem to come."""
+
 _LOOK_S: Final = 0.1
 """Seconds between two looks at how the tar is filling up."""
 
@@ -40,6 +44,8 @@ class _Tar:
     is_leaving: bool = False
     has_left: bool = False
     is_lost: bool = False
+    joined_s: float = 0.0
+    """When the last image joined, by the clock of the forecast."""
     pack: flow.Pack | None = None
 
 
@@ -100,6 +106,7 @@ class Packing:
         filename = upload.marked_name(entry.mark)
         tar = self._open = self._open or _Tar()
         tar.files[filename] = (upload, entry)
+        tar.joined_s = self.forecast.now_s()
         waited_s = began_s = yield flow.Wait(0.0, "uploading")
         try:
             while not tar.has_left:
@@ -119,8 +126,15 @@ class Packing:
     def _is_ready(self, tar: _Tar, waited_s: float) -> bool:
         if len(tar.files) >= self.size:
             return True
-        is_due = self.forecast.unfinished <= _FEW or waited_s >= self.polling.timeout_s
-        return waited_s >= _GATHERING_S and is_due
+        if waited_s < _GATHERING_S:
+            return False
+        is_wanted = self.forecast.unfinished <= _FEW or waited_s >= self.polling.timeout_s
+        return is_wanted or (self.forecast.is_idle and self._is_enough(tar))
+
+    def _is_enough(self, tar: _Tar) -> bool:
+        """Return whether a tar may leave for a server that has solvers to spare."""
+        still_s = self.forecast.now_s() - tar.joined_s
+        return 2 * len(tar.files) >= self.size or still_s >= _STILL * self.forecast.times.median_s
 
     def _leave(self, tar: _Tar) -> flow.Steps[None]:
         """Send a tar; what was not stored, its images try alone."""

@@ -180,6 +180,18 @@ def test_files_go_alone_to_a_server_on_this_machine_unless_wanted_otherwise(
     assert len(server.uploads) == len(NAMES)
 
 
+def test_tar_that_is_not_full_does_not_wait_for_idle_solvers(ledger: Ledger, tmp_path: Path) -> None:
+    with (
+        NovaServer(solvers=16, solve_time_s=60, clock=Clock(speed=0)) as server,
+        server.client_session(max_retries=0) as session,
+    ):
+        client = Client(server.api_key, base_url=server.url, client_session=session)
+        for result in client.solve_many(images(tmp_path, *NAMES[:12]), ledger=ledger, pack=True):
+            assert result.solved
+        assert len(server.uploads) <= 3
+        assert server.clock.monotonic() < 90
+
+
 def test_large_compressed_and_single_images_go_alone(
     server: NovaServer, solve: Solve, tmp_path: Path
 ) -> None:

@@ -101,6 +101,11 @@ class Forecast:
         return len(self._line)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether all images in work were seen beyond the queue: the server may have solvers to spare."""
+        return bool(self._line.solving) and not self._line.waiting
+
+    @property
     def last_place(self) -> Place | None:
         """The place of the last upload."""
         return self._line.last_place
