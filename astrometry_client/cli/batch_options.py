@@ -120,8 +120,7 @@ def batch_options(command: F) -> F:
         click.option(
             "--pack/--no-pack",
             default=None,
-            help="Send small files together in tars also to a server of your own, and trust their order once "
-            "proven; or each alone.",
+            help="Send tars that rely on their order, or each file alone.  [default: tars matched by name]",
         ),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document for each image."),
     ]
