@@ -168,8 +168,7 @@ class RecordedSolves(RecordedUploads):
         try:
             pack = yield from self._pack_of(upload, claim)
         except OutcomeUnknown:
-            # Now it has the name that the file has now, whatever an earlier upload was called.
-            pack, claim = None, attrs.evolve(claim, entry=attrs.evolve(entry, filename=None), maybe_sent=True)
+            pack, claim = None, attrs.evolve(claim, maybe_sent=True)
         if pack is not None:
             found = yield from self._wait_in_pack(upload, pack, claim)
             if found is not None:
@@ -239,10 +238,7 @@ class RecordedSolves(RecordedUploads):
 
     def _wait_in_pack(self, upload: Upload, pack: flow.Pack, claim: Claim) -> flow.Steps[Solution | None]:
         """Return the solution of an image that was sent with others; `None` if the server has dropped it."""
-        entry = claim.entry
-        # What was refused earlier may have had another name.
-        told = entry.filename if entry.state == "sent" else None
-        filename = told or cast(FileUpload, upload).marked_name(entry.mark)
+        filename = claim.entry.sent_as or cast(FileUpload, upload).marked_name(claim.entry.mark)
         server, polling = self.login.base_url, self.polling
         gone: set[int] = set()
         while True:

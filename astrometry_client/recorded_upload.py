@@ -45,9 +45,7 @@ class RecordedUploads:
         lookup = self._lookup(request)
         job_id = None
         if lookup is not None and claim.maybe_sent:
-            # What was refused earlier may have had another name.
-            told = entry.filename if entry.state != "waiting" else None
-            earlier = attrs.evolve(lookup, filename=told or lookup.filename)
+            earlier = attrs.evolve(lookup, filename=entry.sent_as or lookup.filename)
             job_id = yield from flow.find(earlier, server=server, polling=polling, at_once=True)
         if job_id is None:
             written = _WrittenUpload(request.url, request, entry, self.holder)

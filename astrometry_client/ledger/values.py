@@ -110,6 +110,11 @@ class Entry:
         """What the upload of this attempt is told apart by in its file name."""
         return self.key.mark(self.attempt)
 
+    @property
+    def sent_as(self) -> str | None:
+        """The file name the server may know; what was refused may have had another since."""
+        return None if self.state == "waiting" else self.filename
+
     def solution(self, name: str) -> Solution | None:
         """Return the solution under the name of a file; `None` if there is none."""
         if self.state != "solved" or self.calibration is None or self.wcs_file is None or self.job_id is None:
