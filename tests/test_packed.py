@@ -170,7 +170,9 @@ def test_tars_go_to_a_server_elsewhere_whose_jobs_are_all_asked_for_their_names(
         for result in client.solve_many(images(tmp_path, *NAMES), ledger=ledger):
             check(result)
     assert len(server.uploads) <= 4
-    assert len({request.path for request in server.requests if request.call == "info"}) == len(NAMES)
+    alone = sum(not upload.name.endswith(".tar") for upload in server.uploads)  # one may be left over
+    asked = {request.path for request in server.requests if request.call == "info"}
+    assert len(asked) == len(NAMES) - alone
 
 
 def test_files_go_alone_to_a_server_on_this_machine_unless_wanted_otherwise(
