@@ -84,7 +84,7 @@ def test_generator_of_the_page_runs_to_its_end(names: dict[str, Any]) -> None:
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_command_can_be_parsed(arguments: str) -> None:
     _, name, *rest = arguments.split()
-    command = main.commands[name]
+    command = main.get_command(click.Context(main), name)
     assert isinstance(command, click.Command)
     command.make_context(name, rest)
 

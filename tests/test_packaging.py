@@ -40,6 +40,14 @@ def test_import_stays_light(module: str) -> None:
     assert HEAVY & modules_after(f"import {module}") == set()
 
 
+def test_command_imports_only_what_is_asked_of_it() -> None:
+    modules = modules_after(
+        "import click, astrometry_client.cli as c\nc.main.get_command(click.Context(c.main), 'serve')"
+    )
+    assert "astrometry_client.cli.serve" in modules
+    assert {"astrometry_client.cli.solve", "requests_cache", "rich"} & modules == set()
+
+
 def test_versions_agree() -> None:
     citation = (REPOSITORY / "CITATION.cff").read_text()
     assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [PROJECT["version"]]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from astrometry_client.cli.extras import needs_server
-from astrometry_client.cli.progress import tell
+from astrometry_client.cli.telling import tell
 from astrometry_client.client import Client
 from astrometry_client.config import DEFAULTS
 

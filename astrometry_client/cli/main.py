@@ -3,28 +3,46 @@
 import logging
 import sys
 import warnings
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
-from astrometry_client.cli.cache import cache
-from astrometry_client.cli.demo import demo
-from astrometry_client.cli.doctor import doctor
 from astrometry_client.cli.exit_codes import exit_code, message, table
-from astrometry_client.cli.index import index
-from astrometry_client.cli.ledger import export, results, status
-from astrometry_client.cli.login import login, logout, whoami
-from astrometry_client.cli.progress import tell
-from astrometry_client.cli.resume import resume
-from astrometry_client.cli.serve import serve
-from astrometry_client.cli.solve import solve
+from astrometry_client.cli.telling import tell
 from astrometry_client.errors import AstrometryError
 
 _EPILOG = f"\b\nExit codes:\n{table()}"
 
+_MODULES: Final = {
+    "cache": "cache",
+    "demo": "demo",
+    "doctor": "doctor",
+    "export": "ledger",
+    "index": "index",
+    "login": "login",
+    "logout": "login",
+    "results": "ledger",
+    "resume": "resume",
+    "serve": "serve",
+    "solve": "solve",
+    "status": "ledger",
+    "whoami": "login",
+}
+"""The commands, each with the module it is in; one that is not asked for is not imported."""
 
-class _OneLineErrors(click.Group):
-    """Turns our errors into one line on standard error and their exit code."""
+
+class _Commands(click.Group):
+    """Finds the commands, and turns our errors into one line on standard error and their exit code."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        if name not in _MODULES:
+            return None
+        command: click.Command = getattr(import_module(f"astrometry_client.cli.{_MODULES[name]}"), name)
+        return command
 
     def invoke(self, context: click.Context) -> Any:
         try:
@@ -49,7 +67,7 @@ def _tell_warning(message: Warning | str, *_: object, **__: object) -> None:
     tell(f"astrometry-client: {message}")
 
 
-@click.group(cls=_OneLineErrors, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="astrometry-client")
 @click.option("-v", "--verbose", count=True, help="Log requests; twice for their details. Never holds a key.")
 def main(verbose: int) -> None:
@@ -58,21 +76,3 @@ def main(verbose: int) -> None:
     warnings.showwarning = _tell_warning
     form = "%(levelname)s %(name)s: %(message)s" if verbose else "astrometry-client: %(message)s"
     logging.basicConfig(level=level, format=form, handlers=[_ToStandardError()])
-
-
-for command in (
-    solve,
-    resume,
-    status,
-    results,
-    export,
-    serve,
-    demo,
-    login,
-    logout,
-    whoami,
-    cache,
-    index,
-    doctor,
-):
-    main.add_command(command)

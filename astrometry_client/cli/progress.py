@@ -1,6 +1,5 @@
 """What happens right now: a moving line on a terminal, plain lines elsewhere."""
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +15,6 @@ _WORDS: dict[flow.Stage, str] = {
     "solving": "solving",
     "fetching": "fetching the results",
 }
-
-
-def tell(line: str) -> None:
-    """Print a line, above the display if one is shown: that takes the place of `sys.stderr`."""
-    sys.stderr.write(f"{line}\n")
 
 
 class StageLine:
