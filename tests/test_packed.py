@@ -286,10 +286,11 @@ def test_file_that_was_renamed_after_a_refusal_is_found_in_its_tar(
     server: NovaServer, ledger: Ledger, solve: Solve, tmp_path: Path
 ) -> None:
     old, *others = images(tmp_path, *NAMES[:3])
-    server.plan(Status(503).at("upload", 1))
+    server.plan(Status(503, retry_after_s=600).at("upload", 1))
     with server.client_session(max_retries=0) as session:
         client = Client(server.api_key, base_url=server.url, client_session=session)
-        assert not any(result.solved for result in client.solve_many([old], ledger=ledger, deadline_s=0.1))
+        assert not any(result.solved for result in client.solve_many([old], ledger=ledger, deadline_s=60))
+    assert server.counts()["upload"] == 1
     new = old.rename(tmp_path / "new.fits")
     server.plan(Reset("processed").at("upload", 1))
     with server.client_session(max_retries=0) as session:

@@ -191,7 +191,8 @@ from pathlib import Path
 from astropy.io import fits
 from astrometry_client.results import write_in_place
 path, solution = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes()
-for kill in range(20):
+seen = set()
+for kill in range(200):
     child = os.fork()
     if not child:
         while True:
@@ -203,6 +204,9 @@ for kill in range(20):
     os.waitpid(child, 0)
     with fits.open(path) as hdus:
         print(hdus[0].header.get("CRVAL1"), hdus[0].data[-1, -1], hdus["FLAT"].data.sum())
+        seen.add(hdus[0].header.get("CRVAL1"))
+    if kill >= 19 and seen >= {10.0, 11.0}:
+        break
 """
 
 
@@ -211,6 +215,6 @@ def test_killed_at_any_moment_the_file_is_whole(tmp_path: Path) -> None:
     (tmp_path / "wcs").write_bytes(wcs_file())
     command = [sys.executable, "-c", KILLED, path, tmp_path / "wcs"]
     told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
-    assert len(told) == 20
+    assert len(told) >= 20
     assert {line.split()[0] for line in told} >= {"10.0", "11.0"}
     assert {tuple(line.split()[1:]) for line in told} == {(str(SIZE[0] * SIZE[1] - 1), "25.0")}
