@@ -74,12 +74,13 @@ def _checked(key: str, place: str) -> str:
 def _from_file(path: Path) -> str:
     path = path.expanduser()
     try:
-        _warn_if_others_can_read(path)
-        return path.read_text()
+        text = path.read_text()
     except (OSError, UnicodeDecodeError) as cause:
         raise APIKeyError(
             f"key_location={str(path)!r} cannot be read ({cause}): give a text file."
         ) from cause
+    _warn_if_others_can_read(path)
+    return text
 
 
 def _from_netrc(host: str) -> str | None:

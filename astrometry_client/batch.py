@@ -218,7 +218,7 @@ class Way:
         first = self._in_work.setdefault(key, image)
         if first is not image:
             first.paths.append(path)
-            yield flow.Local(partial(self.solves.holder.also_named, key, name=str(path)))
+            yield flow.Local(partial(self.batch.ledger.also_named, key, name=str(path)))
             return None
         image.key = key
         return (yield from self.solves.solve(upload, key, label=str(path)))

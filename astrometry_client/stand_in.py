@@ -192,12 +192,14 @@ class StandIn:
         if self._force:
             return None
         try:
-            entry = self._ledger.entry(self._key(path))
+            key = self._key(path)
         except UnreadableFileError:
             return None
+        entry = self._ledger.entry(key)
         solution = entry.solution(Path(path).name) if entry else None
         if solution is None or not self._is_enough(Path(path)):
             return None
+        self._ledger.also_named(key, name=str(path))
         return BatchResult(path=path, solution=solution, from_ledger=True)
 
     def _key(self, path: str | Path) -> Key:

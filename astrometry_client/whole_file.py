@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
+from astrometry_client.errors import InputError
+
 _ABOUT_THE_FILE: Final = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG),
@@ -22,18 +24,28 @@ def writing_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     Parameters
     ----------
     path
-        The final name; a file that has it is replaced in one step.
+        The final name; a file that has it is replaced in one step, and where it is a link, what that names.
     private
         Whether only the owner may read the file; otherwise the user's umask decides.
+
+    Raises
+    ------
+    InputError
+        Something has the name that is no file, such as a folder or a device.
+    OSError
+        The file cannot be written.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    real = Path(os.path.realpath(path))
+    if real.exists() and not real.is_file():
+        raise InputError(f"{path} is there and is no plain file: name another.")
+    part = real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
     mode = 0o600 if private else 0o666
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+        part.replace(real)
     except OSError as error:
         if error.errno in _ABOUT_THE_FILE:
             error.filename = str(path)  # the name that the user knows

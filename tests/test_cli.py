@@ -253,6 +253,16 @@ def test_demo_leaves_image_wcs_and_picture(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1].startswith("Solved orion.jpg in ")
     left = {path.name for path in (tmp_path / "astrometry-demo").iterdir()}
     assert left == {"orion.jpg", "orion.wcs", "orion.stars.png"}
+    assert run("demo", folder=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["orion.jpg", "orion.wcs", "orion.stars.png"])
+def test_demo_replaces_nothing_of_the_user(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    result = run("demo", "--folder", ".", folder=tmp_path)
+    assert result.returncode == 2
+    assert f"{name} exists" in result.stderr
+    assert (tmp_path / name).read_bytes() == b"mine"
 
 
 def test_cache_tells_its_size_and_place_and_forgets(tmp_path: Path) -> None:

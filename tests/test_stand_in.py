@@ -111,6 +111,20 @@ def test_solutions_are_known_when_the_server_is_gone(
     assert len(here.server.uploads) == 6
 
 
+def test_copy_of_a_remembered_image_is_known_under_its_own_name(
+    stand_in: Callable[..., StandIn], ledger: Ledger, tmp_path: Path
+) -> None:
+    (path,) = images(tmp_path, "a")
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(path.read_bytes())
+    for given in (path, copy):
+        with stand_in() as one:
+            (result,) = one.solve_many([given])
+    assert result.from_ledger
+    assert result.solution
+    assert ledger.gave(str(copy), result.solution.wcs_file)
+
+
 def test_remembered_solution_that_does_not_do_is_found_again(
     here: Here, stand_in: Callable[..., StandIn], tmp_path: Path
 ) -> None:

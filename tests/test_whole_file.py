@@ -1,10 +1,13 @@
 """Files that are all there or not there."""
 
 import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from astrometry_client.errors import InputError
 from astrometry_client.whole_file import private_folder, write_whole, writing_whole
 
 
@@ -37,6 +40,27 @@ def test_error_names_the_file_that_was_wanted(tmp_path: Path) -> None:
     lost = ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
     with pytest.raises(ConnectionResetError, match=r"peer$"), writing_whole(tmp_path / "a"):
         raise lost
+
+
+def test_link_stays_one(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "a")
+    for content in (b"new", b"newer"):
+        write_whole(link, content)
+        assert (tmp_path / "a").read_bytes() == content
+    assert link.is_symlink()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_not_replaced(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    path = tmp_path / "a"
+    make(path)
+    before = path.stat()
+    with pytest.raises(InputError, match="no plain file"):
+        write_whole(path, b"")
+    assert path.stat().st_mode == before.st_mode
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_private_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ class Batch:
 
     def _summary(self) -> str:
         display = self._display
-        known = f", {display.known} of them known already" if display.known else ""
+        known = f", {display.known} known already" if display.known else ""
         return f"Solved {display.solved} of {display.total} in {span(display.seconds)}{known}."
 
     def _sum_up(self, stopped: str) -> None:

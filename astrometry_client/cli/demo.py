@@ -10,6 +10,7 @@ import click
 from astrometry_client.cli.asking import solved_by
 from astrometry_client.cli.clients import local_client
 from astrometry_client.cli.solve_one import solve_one
+from astrometry_client.errors import InputError
 from astrometry_client.results import Landing, result_names
 from astrometry_client.whole_file import write_whole
 
@@ -27,7 +28,11 @@ _IMAGE: Final = "orion.jpg"
 def demo(folder: Path) -> None:
     """Solve an example image on the embedded server: no API key, no network."""
     folder.mkdir(parents=True, exist_ok=True)
-    image = write_whole(folder / _IMAGE, _example_image().read_bytes())
+    image, example = folder / _IMAGE, _example_image().read_bytes()
+    is_again = image.exists()
+    if is_again and image.read_bytes() != example:
+        raise InputError(f"{image} exists and is not the example image: name another folder with --folder.")
+    write_whole(image, example)
     with local_client() as client:
         landing = Landing(
             names=result_names([image]),
@@ -36,7 +41,7 @@ def demo(folder: Path) -> None:
             settings=client.settings,
             client_of=lambda _server: client,
             extras=("picture",),
-            overwrite=True,
+            overwrite=is_again,
         )
         solve_one(image, partial(solved_by, client), landing)
 

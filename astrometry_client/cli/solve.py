@@ -40,7 +40,7 @@ _FOR_MANY: Final = (
 @batch_options
 @settings_options
 def solve(files: tuple[Path, ...], *, files_from: Path | None, **options: Any) -> None:
-    """Solve FILE: print where it lies on the sky, and write its WCS beside it.
+    """Solve FILE: print where it lies on the sky, and write its WCS beside it; - is standard input.
 
     Many files are solved several at once, and written down in the ledger: the same command again asks for
     nothing that is known, and goes on with what was interrupted.
@@ -48,9 +48,12 @@ def solve(files: tuple[Path, ...], *, files_from: Path | None, **options: Any) -
     if options["local"] and (options["server_url"] or options["fallback"]):
         raise InputError("--local excludes --server and --fallback: give one of them.")
     images, settings, asked = listed(files, files_from), settings_from(options), BatchOptions.among(options)
-    if len(images) > 1 or files_from or any(options[name] for name in _FOR_MANY):
+    given = [f"--{name.removesuffix('_s').replace('_', '-')}" for name in _FOR_MANY if options[name]]
+    if len(images) > 1 or files_from or given:
         if asked.wcs:
-            raise InputError("--wcs is for one image: name a folder with --output-dir.")
+            raise InputError(
+                f"--wcs is for one image{f' without {given[0]}' if given else ''}: use --output-dir."
+            )
         solve_many(images, settings, asked, options)
         return
     image = absolute(images[0])

@@ -11,7 +11,7 @@ from astrometry_client.cli.batch import Batch
 from astrometry_client.cli.batch_options import STDIN, BatchOptions, absolute
 from astrometry_client.errors import InputError
 from astrometry_client.models import Settings
-from astrometry_client.results import result_names
+from astrometry_client.results import result_names, results_among
 
 
 def solve_many(
@@ -33,9 +33,9 @@ def solve_many(
     if STDIN in images:
         raise InputError("Standard input holds one image: give it alone.")
     shown = {absolute(path): str(path) for path in images}
+    for path in results_among(shown, folder=asked.folder()):
+        click.echo(f"Left out: {shown.pop(path)} is the result of another image.", err=True)
     names = names or result_names(shown, folder=asked.folder())
     with Asking.opened(names, settings, asked, options) as asking:
-        for path in asking.landing.results_among(shown):
-            click.echo(f"Left out: {shown.pop(path)} is the result of another image.", err=True)
         batch = Batch(shown, asked, asking.landing)
         batch.run(asking.many(batch.files(), batch.on_step))

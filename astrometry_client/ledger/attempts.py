@@ -48,3 +48,13 @@ def begin(connection: sqlite3.Connection, image: int, key: Key, *, attempt: int,
     entry = latest(connection, image, key)
     assert entry is not None  # noqa: S101  just written
     return entry
+
+
+def add_name(connection: sqlite3.Connection, key: Key, name: str) -> None:
+    """Write down an image and a path it lies under."""
+    connection.execute(
+        "INSERT OR IGNORE INTO images (server, content_sha256, settings_json) VALUES (?, ?, ?)",
+        key_values(key),
+    )
+    query = f"INSERT OR IGNORE INTO names VALUES (({IMAGE}), ?)"  # noqa: S608  of our own parts
+    connection.execute(query, (*key_values(key), name))

@@ -10,7 +10,7 @@ from typing import Any, Self
 import attrs
 
 from astrometry_client.errors import AstrometryError, LedgerError
-from astrometry_client.ledger.attempts import IMAGE, begin, key_values, latest
+from astrometry_client.ledger.attempts import IMAGE, add_name, begin, key_values, latest
 from astrometry_client.ledger.leases import Leases
 from astrometry_client.ledger.ledger_file import LedgerFile
 from astrometry_client.ledger.values import ENDED, Entry, Key, NamesInTars, State, calibration_json
@@ -88,10 +88,6 @@ class Holder:
         if claim.granted:
             self._in_hand.add(key)
         return claim
-
-    def also_named(self, key: Key, *, name: str) -> None:
-        """Write down another path that an image in work lies under."""
-        self._file.transact(lambda connection: _name(connection, key, name))
 
     def release(self, entry: Entry) -> None:
         """Let go of an image, ended or not."""
@@ -189,7 +185,7 @@ class Holder:
 
     def _claim(self, connection: sqlite3.Connection, key: Key, name: str, redo: Collection[State]) -> Claim:
         now_s = self._clock()
-        _name(connection, key, name)
+        add_name(connection, key, name)
         image = connection.execute(
             f"SELECT id, owner, leased_until_s FROM images WHERE id = ({IMAGE})", key_values(key)
         ).fetchone()
@@ -231,15 +227,6 @@ class Holder:
             f"UPDATE images SET owner = NULL, leased_until_s = NULL WHERE owner = ? AND id = ({IMAGE})",
             (self._name, *key_values(entry.key)),
         )
-
-
-def _name(connection: sqlite3.Connection, key: Key, name: str) -> None:
-    """Write down an image and a path it lies under."""
-    connection.execute(
-        "INSERT OR IGNORE INTO images (server, content_sha256, settings_json) VALUES (?, ?, ?)",
-        key_values(key),
-    )
-    connection.execute(f"INSERT OR IGNORE INTO names VALUES (({IMAGE}), ?)", (*key_values(key), name))
 
 
 def _write(connection: sqlite3.Connection, entry: Entry, **values: Any) -> State:

@@ -9,7 +9,7 @@ from typing import Self
 
 from astrometry_client.config import DEFAULTS, state_dir
 from astrometry_client.errors import InputError
-from astrometry_client.ledger.attempts import ENTRY, IMAGE, entry_of, key_values, latest
+from astrometry_client.ledger.attempts import ENTRY, IMAGE, add_name, entry_of, key_values, latest
 from astrometry_client.ledger.holder import Holder
 from astrometry_client.ledger.leases import Leases
 from astrometry_client.ledger.ledger_file import LedgerFile
@@ -146,6 +146,16 @@ class Ledger:
             claim = holder.claim(key, name=name, redo=("solved", "failed"))
             if claim.granted:
                 holder.solved(claim.entry, solution)
+
+    def also_named(self, key: Key, *, name: str) -> None:
+        """Write down another path that an image lies under.
+
+        Raises
+        ------
+        LedgerError
+            The ledger cannot be written.
+        """
+        self._file.transact(lambda connection: add_name(connection, key, name))
 
     def replaced(self, key: Key, *, name: str) -> None:
         """Write down that an image lies under a path no more, as another took its place.

@@ -138,7 +138,7 @@ class LedgerReader:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         if not self.path.is_file():
-            raise LedgerError(f"There is no ledger at {self.path}: solve many images first, or name another.")
+            raise LedgerError(f"There is no ledger at {self.path}: solve images first, or name another.")
         try:
             # Not `mode=ro`: what a killed process wrote last stands beside the file and is read with it.
             connection = sqlite3.connect(

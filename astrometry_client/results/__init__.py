@@ -1,7 +1,7 @@
 """Results of many images on the disk: files beside each image, and a table of all."""
 
 from astrometry_client.results.in_place import check_place, write_in_place
-from astrometry_client.results.landing import EXTRAS, Landed, Landing
+from astrometry_client.results.landing import EXTRAS, Landed, Landing, results_among
 from astrometry_client.results.landings import Landings
 from astrometry_client.results.names import result_names
 from astrometry_client.results.places import Place
@@ -20,6 +20,7 @@ __all__ = [
     "check_place",
     "format_of",
     "result_names",
+    "results_among",
     "row_of_entry",
     "row_of_result",
     "write_in_place",

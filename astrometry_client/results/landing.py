@@ -31,6 +31,32 @@ Before = Literal["none", "older", "same"]
 """What WCS of ours was there before a solution landed."""
 
 
+def results_among(paths: Iterable[Path], *, folder: Path | None = None) -> list[Path]:
+    """Return which of these are results of others: a pattern such as `*` takes them for images.
+
+    Parameters
+    ----------
+    folder
+        Where the results go; by default beside each image.
+    """
+    endings = (".wcs", *(ending for _, ending in EXTRAS.values()))
+    paths = list(paths)
+    names = {
+        (folder or path.parent) / name
+        for path in paths
+        if not path.name.endswith(endings)
+        for name in (path.stem, path.name)
+    }
+
+    def is_result(path: Path) -> bool:
+        begins = {ending: f"{path}".removesuffix(ending) for ending in endings if path.name.endswith(ending)}
+        if ".axy" in begins and not Path(f"{begins['.axy']}.wcs").exists():
+            return False  # a list of sources of the user's own
+        return any(Path(begin) in names for begin in begins.values())
+
+    return [path for path in paths if is_result(path)]
+
+
 @attrs.frozen(kw_only=True)
 class Landed:
     """What the disk holds of a result."""
@@ -114,12 +140,6 @@ class Landing:
             return self.wcs
         name = self.names[image]
         return name.with_name(f"{name.name}{ending}")
-
-    def results_among(self, paths: Iterable[Path]) -> list[Path]:
-        """Return which of these are results: a pattern such as `*.png` takes them for images."""
-        endings = (".wcs", *(ending for _, ending in EXTRAS.values()))
-        results = {self.path_of(image, ending) for image in self.names for ending in endings}
-        return [path for path in paths if path in results]
 
     def is_complete(self, image: Path) -> bool:
         """Return whether nothing of a solved image is missing that only its server can give."""

@@ -104,7 +104,7 @@ def test_same_command_again_asks_nothing_and_writes_nothing(
     assert len(server.arrivals) == asked
     assert (folder / "a.wcs").stat().st_mtime_ns == before
     assert ra_in(folder / "b.wcs") == ra_of(content_of("b"))
-    assert "2 of them known already" in result.stdout
+    assert "2 known already" in result.stdout
     assert table(folder / "results.ecsv")["a.png"]["state"] == "solved"
 
 
@@ -196,6 +196,15 @@ def test_results_of_images_are_not_taken_for_images(solve: Solve, server: SmallN
     assert "Left out: a.new.fits" in result.stderr
     assert "Solved 2 of 2" in result.stdout
     assert len(server.uploads) == 2
+
+
+def test_everything_in_a_folder_can_be_given_again(solve: Solve, server: SmallNova, folder: Path) -> None:
+    solve(*images(folder, "a", "b"), "--new-fits", "--axy")
+    images(folder, "own")
+    (folder / "own.axy").write_bytes(fits_file())
+    result = solve(*sorted(landed(folder) - {"results.ecsv"}), "--new-fits", "--axy")
+    assert result.stderr.count("Left out") == 6
+    assert {upload.name for upload in server.uploads[2:]} == {"own.png", "own.axy"}
 
 
 def test_json_is_a_document_for_each_image_as_it_ends(solve: Solve, folder: Path) -> None:
