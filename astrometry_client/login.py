@@ -3,12 +3,12 @@
 import contextlib
 import hashlib
 import logging
-import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from astrometry_client import api
 from astrometry_client.api_key import find_api_key
+from astrometry_client.child_lock import ChildLock
 from astrometry_client.config import DEFAULTS, state_dir
 from astrometry_client.errors import InputError, LoginFailedException
 from astrometry_client.session import ClientSession, is_dry_run_enabled, is_loopback
@@ -59,7 +59,7 @@ class Session:
         self._api_key: str | None = None
         self._key: str | None = None
         self._user: str | None = None
-        self._lock = threading.Lock()
+        self._lock = ChildLock()
 
     def __repr__(self) -> str:
         return f"<Session at {self.base_url}, {'' if self.logged_in else 'not '}logged in>"

@@ -19,11 +19,9 @@ DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """Primary result codes of a file that is not what SQLite wrote."""
 
 _databases: "weakref.WeakSet[OwnDatabase]" = weakref.WeakSet()
-_inherited: list[sqlite3.Connection] = []
-"""Connections of the parent process: a child may neither use nor close them.
-
-Source: sqlite.org/howtocorrupt.html, section 2.6, read 2026-11.
-"""
+_adding = threading.Lock()
+_kept_still: "list[OwnDatabase]" = []
+"""Those that wait for a fork to be over."""
 
 
 class ForeignDatabaseError(sqlite3.DatabaseError):
@@ -56,7 +54,7 @@ class Kind:
 
 
 class OwnDatabase:
-    """One connection, opened when needed, opened anew in a forked child and where the file was replaced.
+    """One connection, opened when needed, opened anew after a fork and where the file was replaced.
 
     It is for one thread at a time: hold `lock` while it is used.
 
@@ -78,7 +76,8 @@ class OwnDatabase:
         self._connection: sqlite3.Connection | None = None
         self._finalizer: weakref.finalize[..., OwnDatabase] | None = None
         self._identity: tuple[int, int] | None = None
-        _databases.add(self)
+        with _adding:
+            _databases.add(self)
 
     @property
     def is_open(self) -> bool:
@@ -121,15 +120,6 @@ class OwnDatabase:
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{self.path}{suffix}").replace(f"{kept}{suffix}")
         return kept
-
-    def start_anew(self) -> None:
-        """Leave everything open to the parent process; called in a forked child."""
-        self.lock = threading.Lock()
-        if self._finalizer is not None:
-            self._finalizer.detach()
-        if self._connection is not None:
-            _inherited.append(self._connection)
-        self._connection, self._finalizer = None, None
 
     def _alone(self) -> contextlib.AbstractContextManager[object]:
         """Keep other processes from opening the file while its parts are renamed."""
@@ -241,9 +231,33 @@ def _refuse_foreign(connection: sqlite3.Connection, kind: Kind) -> int:
     return int(version)
 
 
+def _keep_still() -> None:
+    """Close all files before a fork, when no thread is using one.
+
+    In a child SQLite would take the locks of its parent for its own, and lock nothing; the next to close the
+    file would then remove the log that the child is writing. Source: sqlite.org/howtocorrupt.html, section
+    2.6, read 2026-11.
+    """
+    _adding.acquire()
+    _kept_still.extend(_databases)
+    for database in _kept_still:
+        database.lock.acquire()
+        if database.path is not None:
+            with contextlib.suppress(sqlite3.Error):
+                database.close()
+
+
+def _go_on() -> None:
+    for database in _kept_still:
+        database.lock.release()
+    _kept_still.clear()
+    _adding.release()
+
+
 def _start_anew_in_child() -> None:
-    for database in list(_databases):
-        database.start_anew()
+    for database in _kept_still:
+        database.close()  # what is kept in memory is the parent's
+    _go_on()
 
 
-os.register_at_fork(after_in_child=_start_anew_in_child)
+os.register_at_fork(before=_keep_still, after_in_parent=_go_on, after_in_child=_start_anew_in_child)

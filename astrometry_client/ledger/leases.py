@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from astrometry_client.child_lock import ChildLock
 from astrometry_client.errors import LedgerError
 from astrometry_client.ledger.ledger_file import LedgerFile
 
@@ -34,7 +35,7 @@ class Leases:
         self.lease_s = lease_s
         self.clock = clock
         self._file = file
-        self._lock = threading.Lock()
+        self._lock = ChildLock()
         self._renewer: threading.Thread | None = None
         self._start_anew()
 

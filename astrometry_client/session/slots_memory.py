@@ -1,10 +1,7 @@
 """Slots kept in memory: shared by the threads of one process, and by nobody else."""
 
 import functools
-import os
-import threading
 import time
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +9,7 @@ from typing import TypeVar
 
 import attrs
 
+from astrometry_client.child_lock import ChildLock
 from astrometry_client.session import slots
 from astrometry_client.session.slots import Book, Budget, Slot, Window
 
@@ -20,10 +18,6 @@ Result = TypeVar("Result")
 
 class BookSlots(ABC):
     """Slots kept in books that are changed one at a time: the common part of the memory and SQLite stores."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        _STORES.add(self)
 
     @abstractmethod
     def change(self, name: str, act: Callable[[Book], Result]) -> Result:
@@ -49,10 +43,6 @@ class BookSlots(ABC):
 
     def close(self) -> None:  # noqa: B027 - memory holds nothing to release
         """Release what is held; the next use opens it again."""
-
-    def after_fork(self) -> None:
-        """Start anew in a forked child, where a lock may be held by a thread that is not there."""
-        self._lock = threading.Lock()
 
 
 @attrs.define
@@ -84,7 +74,7 @@ class MemorySlots(BookSlots):
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__()
+        self._lock = ChildLock()
         self._clock = clock
         self._books: dict[str, _MemoryBook] = {}
 
@@ -100,15 +90,3 @@ class MemorySlots(BookSlots):
 def process_slots() -> MemorySlots:
     """Return the slots all limiters of this process share when they keep them in memory."""
     return MemorySlots()
-
-
-_STORES: weakref.WeakSet[BookSlots] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for store in list(_STORES):
-        store.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

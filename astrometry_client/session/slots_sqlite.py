@@ -60,7 +60,6 @@ class SQLiteSlots(BookSlots):
     def __init__(
         self, path: Path, *, clock: Callable[[], float] = time.time, busy_timeout_s: float = BUSY_TIMEOUT_S
     ) -> None:
-        super().__init__()
         self.path = path
         self._clock = clock
         self._database = OwnDatabase(path, RATES, lock_wait_s=busy_timeout_s)
@@ -80,11 +79,11 @@ class SQLiteSlots(BookSlots):
 
     def close(self) -> None:
         """Give the file back; the next use opens it again."""
-        with self._lock:
+        with self._database.lock:
             self._database.close()
 
     def _guarded(self, use: Callable[[sqlite3.Connection], Result]) -> Result:
-        with self._lock:
+        with self._database.lock:
             if self._failure is not None:  # the threads behind need not find out one after another
                 raise StoreUnusable(self._failure)
             try:

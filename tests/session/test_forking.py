@@ -1,31 +1,48 @@
 """A forked child opens its own of everything, and leaves the parent's alone."""
 
 import os
+import signal
+import socket
+import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from faulty_server import FaultyServer, answer_json
 
-from astrometry_client import own_database
-from astrometry_client.session import ClientSession, get_local_session
+from astrometry_client import Ledger, Session
+from astrometry_client.session import ClientSession, SQLiteSlots, get_local_session
+from astrometry_client.session.caching import shared_cache
+from astrometry_client.session.slots import Window
 
 
-def _in_child(work: Callable[[], None]) -> None:
+def _in_child(work: Callable[[], object]) -> None:
     """Run `work` in a forked child and fail if it fails there."""
+    _check(_forked(work))
+
+
+def _forked(work: Callable[[], object]) -> int:
     with warnings.catch_warnings():
         # The server's threads are of no use to the child.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
+        signal.alarm(20)  # the end of a child that is blocked
         try:
             work()
         except BaseException:  # noqa: BLE001
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
+    return child
+
+
+def _check(child: int) -> None:
     _, status = os.waitpid(child, 0)
     assert status == 0
 
@@ -47,19 +64,14 @@ def test_child_has_connections_cache_and_budget_of_its_own(
         url = f"{server.url}/api/jobs/1/calibration"
         session.get(url)
         store = session.cache.store
-        parents = store.file._database._connection
 
         def work() -> None:
-            assert store.file._database._connection is None
-            # Closing it would do away with files and locks the parent relies on.
-            assert parents in own_database._inherited
+            assert not store.file._database.is_open
             assert session.get(url).from_cache
-            assert store.file._database._connection is not parents
             session.get(f"{server.url}/api/jobs/2/calibration")
             session.close()
 
         _in_child(work)
-        assert store.file._database._connection is parents
         assert session.get(f"{server.url}/api/jobs/2/calibration").from_cache
         session.get(f"{server.url}/api/jobs/1")
     assert [arrival.connection for arrival in server.arrivals] == [1, 2, 1]
@@ -86,11 +98,61 @@ def test_child_has_local_sessions_of_its_own() -> None:
     assert get_local_session() is mine
 
 
-def test_fork_while_the_cache_is_in_use_does_not_block_the_child(
-    server: FaultyServer, options: dict[str, object]
-) -> None:
-    with ClientSession(**options) as session, session.cache.store.file._database.lock:
-        _in_child(lambda: session.cache.store.put("a", _reply(), b"body"))
+def test_what_a_child_writes_outlasts_the_files_end_in_the_parent(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.expect({"parent": ""})
+    parent, child = socket.socketpair()
+
+    def work() -> None:
+        ledger.expect({"first": ""})
+        child.send(b"written")
+        child.recv(10)
+        ledger.expect({"second": ""})
+
+    with parent, child:
+        forked = _forked(work)
+        parent.recv(10)
+        ledger.close()
+        parent.send(b"closed")
+        _check(forked)
+    assert set(Ledger(ledger.path).expected()) == {"parent", "first", "second"}
+
+
+USES: dict[str, Callable[[Path], Callable[[], object]]] = {
+    "ledger": lambda path: partial(Ledger(path).expect, {"a": ""}),
+    "replies": lambda path: partial(shared_cache(path).store.put, "a", _reply(), b"body"),
+    "rates": lambda path: partial(SQLiteSlots(path).reserve, "nova", (Window(10**6, 1.0),), 1, 1e9),
+    "login": lambda path: _held(Session("key", base_url="http://127.0.0.1:9")._lock),
+    "leases": lambda path: _held(Ledger(path)._leases._lock),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_fork_while_other_threads_use_a_file_does_not_block_the_child(tmp_path: Path, use: str) -> None:
+    step, ended = USES[use](tmp_path / "file"), threading.Event()
+
+    def often() -> None:
+        while not ended.is_set():
+            step()
+
+    threads = [threading.Thread(target=often) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(10):
+            _in_child(step)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+
+
+def _held(lock: AbstractContextManager[None]) -> Callable[[], None]:
+    def step() -> None:
+        with lock:
+            time.sleep(0.001)
+
+    return step
 
 
 def _reply() -> object:
