@@ -1,5 +1,6 @@
 """The threads that do something for many flows."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -24,6 +25,10 @@ ROOM: Final[Mapping[Lane, int]] = {
 """Threads of each lane. The ledger is written by one after the other anyway, and a disk read best so."""
 
 GIVEN_UP: Final = "It was given up, or the client was closed: the next call goes on with it."
+
+
+_running: set[ThreadPoolExecutor] = set()
+"""Threads that are not told to end before their lanes are closed, also when both are garbage by then."""
 
 
 def new_pools(name: str = "") -> Pools:
@@ -53,6 +58,7 @@ class Lanes:
         self._session = client_session
         self._pools = pools or new_pools()
         self._own_pools = pools is None
+        self._process_id = os.getpid()
         self._interrupts = {lane: Interrupt(on_wait) for lane in ROOM}
         self._under_way: dict[Future[Any], Errand] = {}
         self._news: SimpleQueue[None] = SimpleQueue()
@@ -71,13 +77,21 @@ class Lanes:
         return bool(self._under_way)
 
     @property
+    def are_there(self) -> bool:
+        """Whether the threads are those of this process: a forked child has none of its parent's."""
+        return self._process_id == os.getpid()
+
+    @property
     def any_done(self) -> bool:
         """Whether there is an answer to be taken."""
         return any(future.done() for future in self._under_way)
 
     def start(self, errand: Errand) -> None:
         """Have an errand carried out."""
-        future = self._pools[errand.lane].submit(self._carry_out, errand)
+        pool = self._pools[errand.lane]
+        if self._own_pools:
+            _running.add(pool)
+        future = pool.submit(self._carry_out, errand)
         future.add_done_callback(lambda _: self._news.put(None))
         self._under_way[future] = errand
 
@@ -116,6 +130,7 @@ class Lanes:
     def close(self) -> None:
         """Let the threads end that are its own."""
         if self._own_pools:
+            _running.difference_update(self._pools.values())
             for pool in self._pools.values():
                 pool.shutdown(cancel_futures=True)
 

@@ -53,7 +53,8 @@ def drive_many(
                 else:
                     yield act.value
         finally:
-            _wind_up(agenda, lanes, session)
+            if lanes.are_there:
+                _wind_up(agenda, lanes, session)
 
 
 def _rest(seconds: float, agenda: Agenda[Any, Any], lanes: Lanes, session: ClientSession) -> None:

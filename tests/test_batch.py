@@ -1,5 +1,6 @@
 """Many images, whatever happens: right results, each image uploaded once, nothing asked twice."""
 
+import gc
 import io
 import json
 import os
@@ -10,6 +11,8 @@ import sys
 import tarfile
 import threading
 import time
+import warnings
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -415,6 +418,45 @@ def test_who_stops_listening_goes_on_later(
     results.close()  # type: ignore[attr-defined]
     assert len(server.uploads) < 12
     for result in client.solve_many(paths, ledger=ledger):
+        check(result)
+    assert len(server.uploads) == 12
+
+
+def half_used(server: SmallNova, ledger: Ledger, folder: Path) -> Iterator[BatchResult]:
+    """Return the results of a batch, which has more in work than was taken."""
+    client = Client("key", base_url=server.url)
+    paths = images(folder, *(b"%d" % number for number in range(12)))
+    results = client.solve_many(paths, ledger=ledger, max_unfinished=4)
+    check(next(results))
+    return results
+
+
+def test_batch_that_is_garbage_ends(server: SmallNova, ledger: Ledger, tmp_path: Path) -> None:
+    class Night:
+        def __init__(self) -> None:
+            self.results, self.own = half_used(server, ledger, tmp_path), self
+
+    ended = threading.Event()
+    weakref.finalize(Night(), ended.set)
+    collector = threading.Thread(target=gc.collect, daemon=True)
+    collector.start()
+    collector.join(30)
+    assert ended.is_set()
+    assert not collector.is_alive()
+
+
+def test_forked_child_leaves_the_batch_to_its_parent(
+    server: SmallNova, ledger: Ledger, tmp_path: Path
+) -> None:
+    results = half_used(server, ledger, tmp_path)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        child = os.fork()
+    if not child:
+        signal.alarm(20)  # the end of a child that waits for threads it has not
+        results.close()  # type: ignore[attr-defined]
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    for result in results:
         check(result)
     assert len(server.uploads) == 12
 
