@@ -38,7 +38,7 @@ def writing_whole(path: Path, *, private: bool = False) -> Iterator[IO[bytes]]:
     real = Path(os.path.realpath(path))
     if real.exists() and not real.is_file():
         raise InputError(f"{path} is there and is no plain file: name another.")
-    part = real.with_name(f".{real.name}.{secrets.token_hex(4)}.part")
+    part = real.with_name(f".{secrets.token_hex(8)}.part")  # no longer than names may be
     mode = 0o600 if private else 0o666
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:

@@ -34,7 +34,8 @@ def solve_many(
         raise InputError("Standard input holds one image: give it alone.")
     shown = {absolute(path): str(path) for path in images}
     for path in results_among(shown, folder=asked.folder()):
-        click.echo(f"Left out: {shown.pop(path)} is the result of another image.", err=True)
+        told = "seems to be the result of another image; if it is not, give it alone."
+        click.echo(f"Left out: {shown.pop(path)} {told}", err=True)
     names = names or result_names(shown, folder=asked.folder())
     with Asking.opened(names, settings, asked, options) as asking:
         batch = Batch(shown, asked, asking.landing)

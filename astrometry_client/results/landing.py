@@ -1,9 +1,10 @@
 """Results land on the disk as they come: whole or not at all, and nothing of others is replaced."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import errno
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import attrs
 
@@ -14,47 +15,13 @@ from astrometry_client.errors import AstrometryError, InputError, LedgerError
 from astrometry_client.ledger import LOCAL, Key, Ledger, settings_json
 from astrometry_client.models import Settings, Solution
 from astrometry_client.results.in_place import write_in_place
+from astrometry_client.results.names import EXTRAS
 from astrometry_client.results.places import Place
 from astrometry_client.results.rows import printable
 from astrometry_client.session.interrupting import Interrupted
 
-EXTRAS: Final = {
-    "new_fits": ("new_fits_file", ".new.fits"),
-    "axy": ("axy_file", ".axy"),
-    "rdls": ("rdls_file", ".rdls"),
-    "corr": ("corr_file", ".corr"),
-    "picture": ("", ".stars.png"),
-}
-"""Files beside the WCS: their name on the server (none is drawn here), and what their own ends with."""
-
 Before = Literal["none", "older", "same"]
 """What WCS of ours was there before a solution landed."""
-
-
-def results_among(paths: Iterable[Path], *, folder: Path | None = None) -> list[Path]:
-    """Return which of these are results of others: a pattern such as `*` takes them for images.
-
-    Parameters
-    ----------
-    folder
-        Where the results go; by default beside each image.
-    """
-    endings = (".wcs", *(ending for _, ending in EXTRAS.values()))
-    paths = list(paths)
-    names = {
-        (folder or path.parent) / name
-        for path in paths
-        if not path.name.endswith(endings)
-        for name in (path.stem, path.name)
-    }
-
-    def is_result(path: Path) -> bool:
-        begins = {ending: f"{path}".removesuffix(ending) for ending in endings if path.name.endswith(ending)}
-        if ".axy" in begins and not Path(f"{begins['.axy']}.wcs").exists():
-            return False  # a list of sources of the user's own
-        return any(Path(begin) in names for begin in begins.values())
-
-    return [path for path in paths if is_result(path)]
 
 
 @attrs.frozen(kw_only=True)
@@ -174,7 +141,8 @@ class Landing:
         image, solution = Path(result.path), result.solution
         wcs = self.path_of(image, ".wcs")
         try:
-            before = self._write_wcs(wcs, solution, image)
+            with _short_enough(wcs):
+                before = self._write_wcs(wcs, solution, image)
         except InputError as error:
             return Landed(troubles=(error,))
         extras, troubles = dict[str, Path](), list[AstrometryError]()
@@ -250,6 +218,16 @@ class Landing:
             self.ledger.replaced(key, name=str(image))
 
         write_in_place(image, solution.wcs_file, before=remember)
+
+
+@contextmanager
+def _short_enough(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise InputError(f"{path} is too long a name: give the image a shorter one.") from error
 
 
 def _taken(path: Path) -> InputError:

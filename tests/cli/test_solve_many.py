@@ -191,11 +191,32 @@ def test_wanted_extras_land_too_and_a_failed_one_is_fetched_by_the_next_run(
 
 def test_results_of_images_are_not_taken_for_images(solve: Solve, server: SmallNova, folder: Path) -> None:
     names = images(folder, "a", "b")
-    (folder / "a.new.fits").write_bytes(fits_file())
+    solve(*names, "--new-fits")
     result = solve(*names, "a.new.fits")
     assert "Left out: a.new.fits" in result.stderr
     assert "Solved 2 of 2" in result.stdout
     assert len(server.uploads) == 2
+
+
+def test_name_that_is_too_long_takes_no_other_image_with_it(solve: Solve, folder: Path) -> None:
+    longest, too_long = ("n" * size for size in (251, 252))
+    for name in (longest, too_long):
+        (folder / name).write_bytes(fits_file())
+    result = solve(*images(folder, "a"), longest, too_long, code=12)
+    assert "Solved 3 of 3" in result.stdout
+    assert {"a.wcs", f"{longest}.wcs"} < landed(folder)
+    assert f"{too_long}.wcs is too long a name" in result.stderr
+
+
+def test_no_image_is_replaced_by_a_result(solve: Solve, folder: Path) -> None:
+    (folder / "a.fits").write_bytes(fits_file())
+    mine = folder / "a.new.fits"
+    mine.write_bytes(fits_file(MINE=1.0))
+    before = mine.read_bytes()
+    for _ in range(2):
+        solve("a.fits", "a.new.fits", "--new-fits", "--overwrite")
+        assert mine.read_bytes() == before
+    assert {"a.fits.new.fits", "a.new.wcs", "a.new.new.fits"} < landed(folder)
 
 
 def test_everything_in_a_folder_can_be_given_again(solve: Solve, server: SmallNova, folder: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from astrometry_client.results import result_names
+from astrometry_client.results import result_names, results_among
 
 
 def names(*images: str, folder: Path | None = None) -> list[str]:
@@ -36,6 +36,22 @@ def test_whole_name_that_is_the_stem_of_another_is_not_given_twice() -> None:
     for folder in (None, Path("/out")):
         found = names(*given, folder=folder)
         assert len({name.casefold() for name in found}) == len(given)
+
+
+@pytest.mark.parametrize("other", ["m31.new.fits", "m31.stars.png", "M31.New.FITS"])
+def test_no_result_has_the_name_of_an_image(other: str) -> None:
+    found = names("/a/m31.fits", f"/a/{other}")
+    assert found == ["/a/m31.fits", str(Path(f"/a/{other}").with_suffix(""))]
+
+
+def test_results_are_told_by_what_lies_beside_a_wcs(tmp_path: Path) -> None:
+    image, *results = (tmp_path / f"m31{ending}" for ending in (".fits", ".wcs", ".axy", ".new.fits"))
+    own = [tmp_path / name for name in ("m33.axy", "m33.wcs", "m42.fits", "m42.new.fits", "m42.axy")]
+    for name in ("m31.wcs", "m33.wcs"):
+        (tmp_path / name).touch()
+    assert results_among([image, *results]) == results
+    assert results_among(own) == [tmp_path / "m33.wcs"]
+    assert results_among([image.with_name("x") / image.name, *results], folder=tmp_path) == results
 
 
 def test_names_do_not_depend_on_the_order() -> None:
