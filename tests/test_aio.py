@@ -35,7 +35,7 @@ from astrometry_client import (
 from astrometry_client.aio.room import Room
 from astrometry_client.errors import AstrometryError, InputError, StatusFailedException, UnreadableFileError
 from astrometry_client.lanes import ROOM
-from astrometry_client.ledger import Key
+from astrometry_client.ledger import Key, LedgerReader
 
 PNG = b"\x89PNG\r\n\x1a\n"
 DEADLINE_S = 20.0
@@ -156,6 +156,63 @@ def test_client_serves_one_event_loop_after_the_other(server: SmallNova, tmp_pat
         paths = images(tmp_path, *(turn + b"%d" % number for number in range(8)))
         assert asyncio.run(solve(paths)) == [path.name for path in paths]
     asyncio.run(client.close())
+
+
+def run_until_cancelled(first: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(first)
+
+
+def run_and_forget(first: Coroutine[Any, Any, None]) -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(first)
+    loop.close()
+
+
+async def solved(client: AsyncClient, path: Path) -> None:
+    await client.solve(path)
+
+
+async def solved_in_batch(client: AsyncClient, path: Path) -> None:
+    async for _ in client.solve_many([path]):
+        pass
+
+
+@pytest.mark.parametrize("run", [run_until_cancelled, run_and_forget])
+@pytest.mark.parametrize("begin", [solved, solved_in_batch])
+@pytest.mark.parametrize("reached", ["/api/upload", "/api/submissions/1"])
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_what_a_closed_event_loop_left_undone_is_wound_up_in_the_next(
+    server: SmallNova,
+    tmp_path: Path,
+    run: Callable[[Coroutine[Any, Any, None]], None],
+    begin: Callable[[AsyncClient, Path], Coroutine[Any, Any, None]],
+    reached: str,
+    goes_on: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ledger, (path, other) = Ledger(tmp_path / "ledger.sqlite"), images(tmp_path, b"a", b"b")
+    client = AsyncClient("key", base_url=server.url, ledger=ledger)
+    server.responder = lambda arrival: (
+        Answer(fault=Fault.HANG) if arrival.path == reached else server.answer(arrival)
+    )
+
+    async def first() -> None:
+        task = asyncio.create_task(begin(client, path))
+        task._log_destroy_pending = False  # type: ignore[attr-defined]  # forgotten on purpose
+        await until(lambda: server.asked(reached))
+
+    async def then() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            if goes_on:
+                await client.solve(other)
+            await client.close()
+
+    run(first())
+    server.responder = server.answer
+    asyncio.run(then())
+    assert own_threads() == []
+    assert LedgerReader(tmp_path / "ledger.sqlite").in_hand() == ()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 @looped

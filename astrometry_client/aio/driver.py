@@ -4,7 +4,7 @@ Many flows at once are carried out by the sync driver: their steps are too small
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -32,14 +32,14 @@ _LOOP_GONE_S: Final = 1.0
 """Time within which it is noticed that nobody will answer."""
 
 
-async def drive(
+def drive(
     steps: flow.Steps[T],
     operation: Operation,
     session: ClientSession,
     *,
     on_step: Progress | None = None,
     asked: flow.Effect | None = None,
-) -> T:
+) -> Coroutine[Any, Any, T]:
     """Carry out the effects of a flow, as the sync driver does, and return what it ends with.
 
     Once the operation is given up, the flow meets `Interrupted` wherever it asks or waits. Who is cancelled
@@ -50,6 +50,17 @@ async def drive(
     asked
         What the flow has asked for before.
     """
+    driving = operation.driving = _drive(steps, operation, session, on_step, asked)
+    return driving
+
+
+async def _drive(
+    steps: flow.Steps[T],
+    operation: Operation,
+    session: ClientSession,
+    on_step: Progress | None,
+    asked: flow.Effect | None,
+) -> T:
     started_s = session.retrying.clock()
     try:
         effect = asked or next(steps)
@@ -118,7 +129,8 @@ def drive_many(
         pool.shutdown()
 
     each = ends()
-    return _taken(each, partial(operation.run_in, pool), close, operation, operations)
+    operation.last_steps = close
+    return _taken(each, partial(operation.run_in, pool), operation, operations)
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[..., T], *arguments: Any) -> T:
@@ -138,14 +150,13 @@ def pieces(
     each: Generator[T, None, None], operation: Operation, *, operations: Operations
 ) -> AsyncGenerator[T, None]:
     """Yield what a generator yields that asks the server."""
-    close = partial(operation.run, "local", each.close)
-    return _taken(each, partial(operation.run, "reads"), close, operation, operations)
+    operation.last_steps = partial(operation.run, "local", each.close)
+    return _taken(each, partial(operation.run, "reads"), operation, operations)
 
 
 async def _taken(
     each: Generator[T, None, None],
     run: Callable[..., Awaitable[Any]],
-    close: Callable[[], Awaitable[None]],
     operation: Operation,
     operations: Operations,
 ) -> AsyncGenerator[T, None]:
@@ -155,4 +166,4 @@ async def _taken(
             yield piece
         operation.complete = True
     finally:
-        await operations.end_stream(operation, close)
+        await operations.end_stream(operation)

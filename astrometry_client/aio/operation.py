@@ -1,6 +1,7 @@
 """One thing in work for the caller of an async client: threads that do it, and a timer while it waits."""
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -60,8 +61,11 @@ class Operation:
         "_waiting",
         "_working",
         "complete",
+        "driving",
         "given_up",
         "lanes",
+        "last_steps",
+        "loop",
         "piece_kept",
     )
 
@@ -73,18 +77,24 @@ class Operation:
         """Whether a stream has given all it had."""
         self.lanes: Lanes | None = None
         """Where a stream has many flows carried out."""
+        self.loop = asyncio.get_running_loop()
+        """Where it goes on."""
+        self.driving: Coroutine[Any, Any, Any] | None = None
+        """What drives a flow; when it is cancelled, another task takes the last steps."""
+        self.last_steps: Callable[[], Awaitable[object]] | None = None
+        """What remains to be done for a stream once no thread works on it."""
         self._operations = operations
         self._working: list[_Working] = []
         self._waiting: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        self._operations.in_work.add(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.give_up()
-        if self._working:
+        # Who never came to an end, since the loop was closed, is collected later, where there may be none.
+        if self._working and self in self._operations.in_work and not self.loop.is_closed():
             self.keep(self.settle())
         self._operations.ended(self)
 
@@ -176,9 +186,21 @@ class Operation:
             working.give_up()
 
     async def settle(self) -> None:
-        """Wait until no thread works on it."""
+        """Wait until no thread works on it, and take its last steps."""
         for working in tuple(self._working):
             await working.ended()
+        if self.last_steps is not None:
+            await self.last_steps()
+            self.last_steps = None
+
+    def take_over(self) -> None:
+        """Give it up in this event loop, since the one where it went on is closed."""
+        self.loop = asyncio.get_running_loop()
+        self.give_up()
+        self.keep(self.settle())
+        if self.driving is not None and inspect.getcoroutinestate(self.driving) != inspect.CORO_CLOSED:
+            with suppress(asyncio.CancelledError):
+                self.driving.throw(asyncio.CancelledError())
 
 
 def _set(waiting: "asyncio.Future[None]") -> None:
@@ -187,7 +209,7 @@ def _set(waiting: "asyncio.Future[None]") -> None:
 
 
 def _set_given_up(waiting: "asyncio.Future[None]") -> None:
-    if not waiting.done():
+    if not (waiting.done() or waiting.get_loop().is_closed()):
         waiting.set_exception(Interrupted(GIVEN_UP))
 
 

@@ -38,11 +38,10 @@ class Operations:
         self.in_work: set[Operation] = set()
         """What its callers wait for."""
         self.pools = new_pools("async-")
-        self.rooms = {lane: Room(room) for lane, room in ROOM.items()}
         self._on_wait = on_wait
         self._tasks: dict[asyncio.Task[Any], Operation] = {}
         self._streams: dict[Operation, AsyncGenerator[Any, None]] = {}
-        self._something_ended = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def new(self) -> Operation:
         """Return an operation that begins.
@@ -54,7 +53,28 @@ class Operations:
         """
         if self.closed:
             raise InputError("The client is closed: make a new one.")
-        return Operation(self)
+        self._come_in()
+        operation = Operation(self)
+        self.in_work.add(operation)
+        return operation
+
+    def _come_in(self) -> None:
+        """Begin anew in an event loop, and go on there with what one that is closed has left undone."""
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        self._loop = loop
+        self.rooms = {lane: Room(room) for lane, room in ROOM.items()}
+        self._something_ended = asyncio.Event()
+        left = {one for one in (*self.in_work, *self._tasks.values(), *self._streams) if one.loop.is_closed()}
+        for task in [task for task, one in self._tasks.items() if one in left]:
+            del self._tasks[task]
+            # Or asyncio would tell of it as lost.
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        for operation in left:
+            self.in_work.discard(operation)
+            self._streams.pop(operation, None)
+            operation.take_over()
 
     def ended(self, operation: Operation) -> None:
         """Take note that the caller of an operation has left."""
@@ -76,6 +96,7 @@ class Operations:
         """Yield what comes of an operation piece by piece; `end_stream` must be called at its end."""
         operation = self.new()
         stream = self._streams[operation] = pieces(operation)
+        self.in_work.discard(operation)
         try:
             async for piece in stream:
                 operation.piece_kept = True
@@ -88,15 +109,10 @@ class Operations:
         if not operation.complete:
             operation.check()
 
-    async def end_stream(self, operation: Operation, last_steps: Callable[[], Awaitable[object]]) -> None:
+    async def end_stream(self, operation: Operation) -> None:
         """Give up what is still in work, and take the last steps; who is cancelled does not wait for that."""
-
-        async def end() -> None:
-            await operation.settle()
-            await last_steps()
-
         operation.give_up()
-        await self._unless_cancelled(self.keep(operation, end()))
+        await self._unless_cancelled(self.keep(operation, operation.settle()))
 
     def keep(self, operation: Operation, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Have work on an operation done whoever is cancelled; `close` waits for it."""
@@ -115,6 +131,7 @@ class Operations:
 
     async def close(self) -> None:
         """Give up all that is in work, and end the threads."""
+        self._come_in()
         self.closed = True
         for operation in (*self.in_work, *self._tasks.values(), *self._streams):
             operation.give_up()

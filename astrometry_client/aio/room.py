@@ -26,8 +26,9 @@ class Room:
         try:
             await turn
         except BaseException:
-            turn.cancel()
-            if not turn.cancelled():
+            if not turn.get_loop().is_closed():
+                turn.cancel()
+            if turn.done() and not turn.cancelled():
                 self._next()  # its turn had come
             raise
 
