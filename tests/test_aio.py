@@ -215,6 +215,44 @@ def test_what_a_closed_event_loop_left_undone_is_wound_up_in_the_next(
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+@pytest.mark.parametrize("begin", [solved, solved_in_batch])
+def test_client_in_use_in_one_event_loop_is_refused_in_another_until_that_has_ended(
+    server: SmallNova,
+    tmp_path: Path,
+    begin: Callable[[AsyncClient, Path], Coroutine[Any, Any, None]],
+) -> None:
+    path, other = images(tmp_path, b"a", b"b")
+    client = AsyncClient("key", base_url=server.url, ledger=Ledger(tmp_path / "ledger.sqlite"))
+    server.responder = lambda arrival: (
+        QUEUED if arrival.path.startswith("/api/submissions/") else server.answer(arrival)
+    )
+
+    async def refused() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await until(lambda: server.asked("/api/submissions/1"))
+            with pytest.raises(InputError, match="for each"):
+                await client.solve(other)
+            with pytest.raises(InputError, match="for each"):
+                await anext(client.solve_many([other]))
+            with pytest.raises(InputError, match="for each"):
+                await client.close()
+            server.responder = server.answer
+
+    async def then() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            await client.solve(other)
+            await client.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(begin(client, path),), daemon=True)
+    thread.start()
+    asyncio.run(refused())
+    thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    asyncio.run(then())
+    assert len(server.uploads) == 2
+    assert own_threads() == []
+
+
 @looped
 async def test_those_in_line_have_their_turn_though_some_leave() -> None:
     line, came = Room(1), list[int]()

@@ -168,9 +168,15 @@ class AsyncClient(Asynchronous):
         return asynchronous_job(self, self._inner.job(job_id))
 
     async def close(self) -> None:
-        """Give up what is still in work, and give back threads, connections and files."""
-        self._closed = True
+        """Give up what is still in work, and give back threads, connections and files.
+
+        Raises
+        ------
+        InputError
+            Something is in work in another event loop: close it there.
+        """
         await self._operations.close()
+        self._closed = True
         if self._own_session is not None:
             self._own_session.close()
         if self._own_ledger is not None:

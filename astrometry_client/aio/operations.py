@@ -6,6 +6,7 @@ a client, which could then neither bound nor join them; and it is no dependency 
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -41,6 +42,7 @@ class Operations:
         self._on_wait = on_wait
         self._tasks: dict[asyncio.Task[Any], Operation] = {}
         self._streams: dict[Operation, AsyncGenerator[Any, None]] = {}
+        self._beginning = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def new(self) -> Operation:
@@ -49,13 +51,14 @@ class Operations:
         Raises
         ------
         InputError
-            The client is closed.
+            The client is closed, or has something in work in another event loop.
         """
         if self.closed:
             raise InputError("The client is closed: make a new one.")
-        self._come_in()
-        operation = Operation(self)
-        self.in_work.add(operation)
+        with self._beginning:
+            self._come_in()
+            operation = Operation(self)
+            self.in_work.add(operation)
         return operation
 
     def _come_in(self) -> None:
@@ -63,10 +66,16 @@ class Operations:
         loop = asyncio.get_running_loop()
         if loop is self._loop:
             return
+        known = {*self.in_work, *self._tasks.values(), *self._streams}
+        if any(one.loop.is_running() for one in known if one.loop is not loop):
+            raise InputError(
+                "The client is in use in another event loop: make one for each, since they share cache, "
+                "budget and ledger."
+            )
         self._loop = loop
         self.rooms = {lane: Room(room) for lane, room in ROOM.items()}
         self._something_ended = asyncio.Event()
-        left = {one for one in (*self.in_work, *self._tasks.values(), *self._streams) if one.loop.is_closed()}
+        left = {one for one in known if one.loop.is_closed()}
         for task in [task for task, one in self._tasks.items() if one in left]:
             del self._tasks[task]
             # Or asyncio would tell of it as lost.
@@ -130,9 +139,16 @@ class Operations:
             logger.error("Something in work broke down.", exc_info=error)
 
     async def close(self) -> None:
-        """Give up all that is in work, and end the threads."""
-        self._come_in()
-        self.closed = True
+        """Give up all that is in work, and end the threads.
+
+        Raises
+        ------
+        InputError
+            Something is in work in another event loop.
+        """
+        with self._beginning:
+            self._come_in()
+            self.closed = True
         for operation in (*self.in_work, *self._tasks.values(), *self._streams):
             operation.give_up()
         for operation in tuple(self._streams):
