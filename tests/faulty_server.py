@@ -61,7 +61,8 @@ class FaultyServer:
     """Serve until closed. Use it as a context manager.
 
     `script(...)` queues answers for the next requests; after them `default` answers, or the function
-    `responder(arrival) -> Answer | None` if it was set and returns something.
+    `responder(arrival) -> Answer | None` if it was set and returns something. `on_head` is called when the
+    head of a request has arrived, and none of its body was read.
     """
 
     kept_bytes = 1 << 16
@@ -69,6 +70,7 @@ class FaultyServer:
     def __init__(self) -> None:
         self.default = Answer()
         self.responder: Callable[[Arrival], Answer | None] | None = None
+        self.on_head: Callable[[Arrival], None] | None = None
         self.arrivals: list[Arrival] = []
         self._script: deque[Answer] = deque()
         self._lock = threading.Lock()
@@ -149,6 +151,8 @@ class FaultyServer:
             self.arrivals.append(arrival)
             return _reset(connection)
         _receive(connection, len(head))
+        if self.on_head:
+            self.on_head(arrival)
         if arrival.headers.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         arrival = attrs.evolve(

@@ -731,6 +731,30 @@ def test_file_changed_while_it_was_in_work_is_not_sent(
     check(again)
 
 
+def test_file_rewritten_while_it_is_sent_is_not_stored(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    path, other = images(tmp_path, bytes(2**24), b"b")  # more than the buffers of sockets take
+
+    def rewrite_end(arrival: Arrival) -> None:
+        if arrival.body_length > 2**24:
+            with path.open("r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                file.write(b"1")
+
+    server.on_head = rewrite_end
+    results = {result.path: result for result in client.solve_many([path, other], ledger=ledger)}
+    check(results[other])
+    assert isinstance(results[path].error, UnreadableFileError)
+    assert f"{path} changed while" in str(results[path].error)
+    assert [upload.content for upload in server.uploads] == [PNG + b"b"]
+    assert {entry.state for entry, _ in ledger.entries()} == {"waiting", "solved"}
+    server.on_head = None
+    (again,) = client.solve_many([path], ledger=ledger)
+    check(again)
+    assert server.asked("/api/myjobs") == 0, "nothing was in doubt"
+
+
 def test_threads_of_the_user_upload_an_image_once(server: SmallNova, tmp_path: Path) -> None:
     paths = images(tmp_path, b"a", b"b", b"a", b"b", b"a")
     with Client("key", base_url=server.url) as client, ThreadPoolExecutor(5) as pool:

@@ -1,15 +1,16 @@
 """Images that travel in tars: each gets its own result, whatever the server does with its tar."""
 
 import io
+import os
 import random
 import sqlite3
 import tarfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import pytest
 from nights import PUBLIC, in_tars, mean_of
@@ -23,6 +24,7 @@ from astrometry_client.errors import (
     SolveTimeout,
     StatusFailedException,
     SubmissionFailed,
+    UnreadableFileError,
 )
 from astrometry_client.ledger import Key
 from astrometry_client.session.connections import CuttableAdapter
@@ -491,6 +493,25 @@ def test_order_that_a_run_has_proven_spares_the_next_its_names(
     assert names_asked(server) < 16
     with ledger.holder() as holder:
         assert holder.names_in_tars(server.url).kept == names_asked(server)
+
+
+def test_file_rewritten_while_its_tar_is_made_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100_000))
+    os.utime(path, (1, 1))  # the clock of the disk ticks slowly
+    upload = FileUpload(path)
+    upload.content_sha256()
+
+    @contextmanager
+    def rewritten() -> Iterator[IO[bytes]]:
+        with upload.opened_to_send() as file:
+            with path.open("r+b") as own:
+                own.seek(-1, io.SEEK_END)
+                own.write(b"1")
+            yield file
+
+    with pytest.raises(UnreadableFileError, match="changed while"), tar_of([("a.png", rewritten)]):
+        pass
 
 
 def test_tar_holds_nothing_of_this_machine(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -11,9 +12,12 @@ from typing import IO, Any, Final, Protocol
 
 from astrometry_client.errors import InputError, UnreadableFileError
 
-__all__ = ["STANDARD_INPUT", "Content", "content_of"]
+__all__ = ["STANDARD_INPUT", "Content", "Version", "content_of", "version_of"]
 
 STANDARD_INPUT: Final = "-"
+
+Version = tuple[int, ...]
+"""Inode, size and time of the last change."""
 
 
 class Content(Protocol):
@@ -30,6 +34,15 @@ class Content(Protocol):
     def close(self) -> None:
         """Give back what was opened to read it."""
         ...
+
+
+def version_of(file: str | os.PathLike[str] | int) -> Version | None:
+    """Return what tells that a path or an open descriptor was changed; `None` for what is no plain file."""
+    try:
+        status = os.stat(file)  # noqa: PTH116  takes descriptors too
+    except (OSError, ValueError):
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 def content_of(source: Any, *, field: str) -> Content:
@@ -116,10 +129,14 @@ class _OpenFile:
 
 
 class _DiskFile:
-    """A file that is opened when it is first read, so that a body never sent holds nothing open."""
+    """A file that is opened when it is first read, so that a body never sent holds nothing open.
+
+    It gives no bytes of another version than it had at first.
+    """
 
     def __init__(self, path: Path) -> None:
         self.label = str(path)
+        self._version = version_of(path)
         self.size_bytes = path.stat().st_size
         self._path = path
         self._stream: IO[bytes] | None = None
@@ -127,7 +144,12 @@ class _DiskFile:
     def read(self, offset: int, size: int, /) -> bytes:
         self._stream = self._stream or self._path.open("rb")
         self._stream.seek(offset)
-        return self._stream.read(size)
+        data = self._stream.read(size)
+        if version_of(self._stream.fileno()) != self._version:
+            raise UnreadableFileError(
+                f"{self.label} changed while it was read or sent: give it again when it is complete."
+            )
+        return data
 
     def close(self) -> None:
         if self._stream is not None:

@@ -53,7 +53,7 @@ class StreamedMultipart:
     Raises
     ------
     UnreadableFileError
-        While it is read: a file shrank or grew since the body was made.
+        While it is read: a file was changed since the body was made.
     """
 
     def __init__(
@@ -121,6 +121,8 @@ class StreamedMultipart:
             self._position += len(block)
             # What follows a file is sent only if the file still is what was announced.
             grew = self._position == self._starts[index + 1] and piece.read(piece.size_bytes, 1)
+        except UnreadableFileError:
+            raise
         except (OSError, ValueError) as cause:
             raise UnreadableFileError(f"{piece.label} cannot be read any more: {cause}.") from cause
         if grew or not block:

@@ -17,6 +17,7 @@ from astrometry_client.models import Settings, Solution, UploadReceipt
 from astrometry_client.models.wcs_cards import size_told
 from astrometry_client.request import SessionRequest
 from astrometry_client.session import is_loopback
+from astrometry_client.session.file_contents import Version, version_of
 from astrometry_client.session.interrupting import check_interrupt
 from astrometry_client.uploads.contents import Opener, hdus_in_memory, opener_of, own_name, writer_of
 from astrometry_client.uploads.formats import (
@@ -78,7 +79,7 @@ class FileUpload(Upload):
     """Whether it is a tar, which becomes several jobs."""
     _top_down: bool = attrs.field(repr=False, alias="top_down")
     _opened: Opener = attrs.field(repr=False, alias="opened")
-    _hashed: list[tuple[int, ...] | None] = attrs.field(factory=list, init=False, repr=False)
+    _hashed: list[Version | None] = attrs.field(factory=list, init=False, repr=False)
     """What the file was when it was read for its SHA-256."""
 
     def __init__(
@@ -154,12 +155,8 @@ class FileUpload(Upload):
                 digest.update(block)
         return digest.hexdigest()
 
-    def _version(self) -> tuple[int, ...] | None:
-        """Return what tells that a file on the disk was changed; `None` for what is none."""
-        if not isinstance(self.source, str | os.PathLike) or not Path(self.source).is_file():
-            return None
-        status = Path(self.source).stat()
-        return status.st_ino, status.st_size, status.st_mtime_ns
+    def _version(self) -> Version | None:
+        return version_of(self.source) if isinstance(self.source, str | os.PathLike) else None
 
     @contextmanager
     def opened_to_send(self) -> Iterator[IO[bytes]]:
@@ -173,12 +170,13 @@ class FileUpload(Upload):
         Raises
         ------
         UnreadableFileError
-            It was changed since its content was read.
+            It was changed since its content was read, or is while it is read to be sent.
         """
         compress = "off" if self.compress == "auto" and is_loopback(self.session.base_url) else self.compress
-        if any(version != self._version() for version in self._hashed):
-            raise UnreadableFileError(f"{self.source} was changed while it was in work: solve it again.")
         with self._opened() as file:
+            # Once it is open: from now on it gives no bytes of another version.
+            if any(version != self._version() for version in self._hashed):
+                raise UnreadableFileError(f"{self.source} was changed while it was in work: solve it again.")
             size_bytes = file.seek(0, io.SEEK_END)
             if pays(file, size_bytes, compress):
                 with packed(file) as smaller:

@@ -248,6 +248,27 @@ def test_file_that_changes_while_it_is_sent_is_not_taken_for_whole(change, sessi
     assert server.received == []
 
 
+@pytest.mark.parametrize("read", [0, 1000, None])
+def test_file_that_is_rewritten_while_it_is_sent_never_leaves_whole(read, image):
+    os.utime(image, (1, 1))  # the clock of the disk ticks slowly
+    with streamed_form({}, {"file": image}) as body, image.open("r+b") as file:
+        body.read(len(body) - 100 if read is None else read)
+        file.seek(-4, os.SEEK_END)
+        file.write(b"late")
+        file.flush()
+        with pytest.raises(UnreadableFileError, match=f"^{image} changed while it was"):
+            body.read()
+
+
+def test_file_that_is_replaced_by_another_while_it_is_sent_leaves_as_it_was(image, tmp_path):
+    content = image.read_bytes()
+    with streamed_form({}, {"file": image}) as body:
+        sent = body.read(1000)
+        (tmp_path / "new").write_bytes(b"new")
+        (tmp_path / "new").rename(image)
+        assert content in sent + body.read()
+
+
 def test_file_that_vanishes_before_a_repeat_is_named(image):
     with streamed_form({}, {"file": image}) as body:
         image.unlink()
