@@ -56,6 +56,10 @@ FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda folder: folder / "nowhere.fits", "No such file"),
     "unreadable": (unreadable, "cannot be read"),
     "loop": (loop, "cannot be read"),
+    "long name": (lambda folder: folder / ("n" * 300), "too long"),
+    "null": (lambda _: Path("/dev/null"), "is a device"),
+    "endless": (lambda _: Path("/dev/zero"), "is a device"),
+    "random": (lambda _: Path("/dev/urandom"), "is a device"),
 }
 CALLS: dict[str, Callable[[Client, Any], Any]] = {
     "solve": lambda client, path: client.solve(path),

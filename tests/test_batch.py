@@ -271,6 +271,29 @@ def test_bad_file_is_told_and_the_others_are_solved(
     assert len(server.uploads) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("n" * 300, "too long"),
+        ("a\udcff.png", "not UTF-8"),
+        ("/dev/null", "a device"),
+        ("/dev/zero", "a device"),
+    ],
+    ids=["long", "not UTF-8", "null", "endless"],
+)
+def test_file_that_cannot_be_taken_ends_no_other(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path, name: str, words: str
+) -> None:
+    first, second = images(tmp_path, b"a", b"b")
+    (tmp_path / "a\udcff.png").write_bytes(PNG)
+    bad = tmp_path / name
+    results = {result.path: result for result in client.solve_many([first, bad, second], ledger=ledger)}
+    check(results[first])
+    check(results[second])
+    assert isinstance(results[bad].error, InputError)
+    assert words in str(results[bad].error)
+
+
 @pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.CUT, "page"])
 def test_upload_whose_reply_was_lost_is_found_and_not_sent_again(
     server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path, fault: Fault | str

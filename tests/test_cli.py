@@ -169,8 +169,9 @@ def test_missing_key_names_the_places(image: Path, asked: tuple[str, ...]) -> No
     assert "ASTROMETRY_API_KEY" in failed(run("solve", image, *asked, folder=image.parent), 4)
 
 
-def test_missing_file(tmp_path: Path, asked: tuple[str, ...], key: dict[str, str]) -> None:
-    assert "nowhere.fits" in failed(run("solve", "nowhere.fits", *asked, folder=tmp_path, **key), 5)
+@pytest.mark.parametrize("name", ["nowhere.fits", "/dev/null", "n" * 300])
+def test_missing_file(tmp_path: Path, asked: tuple[str, ...], key: dict[str, str], name: str) -> None:
+    assert name in failed(run("solve", name, *asked, folder=tmp_path, **key), 5)
 
 
 def test_not_an_image(tmp_path: Path, asked: tuple[str, ...], key: dict[str, str]) -> None:

@@ -124,10 +124,6 @@ class Batch:
         return table
 
     def _check(self, path: Path) -> None:
-        try:
-            str(path).encode()
-        except UnicodeEncodeError as cause:
-            raise InputError(f"{str(path)!r} has a name that is not UTF-8: rename it.") from cause
         FileUpload(path)  # what is no image is told before anybody is asked
         if self._options.in_place:
             check_place(path)

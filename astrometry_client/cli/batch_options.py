@@ -1,5 +1,6 @@
 """The options of commands that work on many images."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -156,7 +157,8 @@ def listed(files: tuple[Path, ...], files_from: Path | None) -> tuple[Path, ...]
     found = dict.fromkeys([*files, *(Path(line) for line in lines if line.strip())])
     if not found:
         raise InputError("No file is given: name images, or a list of them with --files-from.")
-    folder = next((path for path in found if path.is_dir()), None)
+    # Where pathlib would raise, the image has an error of its own, told later.
+    folder = next((path for path in found if os.path.isdir(path)), None)  # noqa: PTH112
     if folder is not None:
         raise InputError(f"{folder} is a folder: give its images, such as {folder}/*.fits.")
     return tuple(found)

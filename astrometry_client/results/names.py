@@ -85,7 +85,8 @@ def results_among(paths: Iterable[Path], *, folder: Path | None = None) -> list[
         for ending in _ENDINGS:
             name = path.name.removesuffix(ending)
             if name not in {path.name, ""} and makers.get(path.with_name(name), set()) - {path}:
-                return path.with_name(f"{name}.wcs").exists()
+                # Not pathlib's, which raises where a folder may not be entered.
+                return os.path.exists(path.with_name(f"{name}.wcs"))  # noqa: PTH110
         return False
 
     return [path for path in paths if is_result(path)]

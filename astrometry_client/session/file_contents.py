@@ -51,7 +51,7 @@ def content_of(source: Any, *, field: str) -> Content:
     Raises
     ------
     UnreadableFileError
-        It is missing, a folder, closed or not open for reading.
+        It is missing, a folder, a device, closed or not open for reading.
     InputError
         It is something else.
     """
@@ -70,12 +70,16 @@ def content_of(source: Any, *, field: str) -> Content:
 
 def _content_of_path(path: Path) -> Content:
     try:
-        with path.open("rb") as file:
-            return _DiskFile(path) if path.is_file() else _content_of_stream(file, str(path))
+        # Some never end, and some begin to do something when they are opened.
+        is_device = path.is_char_device() or path.is_block_device()
+        if not is_device:
+            with path.open("rb") as file:
+                return _DiskFile(path) if version_of(path) else _content_of_stream(file, str(path))
     except OSError as cause:
         raise UnreadableFileError(f"{path} cannot be read: {cause.strerror or cause}.") from cause
     except ValueError as cause:  # a NUL in its name
         raise UnreadableFileError(f"{str(path)!r} cannot be read: {cause}.") from cause
+    raise UnreadableFileError(f"{path} is a device: give a file or a pipe.")
 
 
 def _content_of_stream(stream: IO[bytes], label: str) -> Content:
@@ -142,9 +146,14 @@ class _DiskFile:
         self._stream: IO[bytes] | None = None
 
     def read(self, offset: int, size: int, /) -> bytes:
-        self._stream = self._stream or self._path.open("rb")
-        self._stream.seek(offset)
-        data = self._stream.read(size)
+        try:
+            self._stream = self._stream or self._path.open("rb")
+            self._stream.seek(offset)
+            data = self._stream.read(size)
+        except OSError as cause:
+            raise UnreadableFileError(
+                f"{self.label} cannot be read any more: {cause.strerror or cause}."
+            ) from cause
         if version_of(self._stream.fileno()) != self._version:
             raise UnreadableFileError(
                 f"{self.label} changed while it was read or sent: give it again when it is complete."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from astrometry_client.errors import InputError
-from astrometry_client.session.file_contents import STANDARD_INPUT, Content, content_of
+from astrometry_client.session.file_contents import STANDARD_INPUT, Content, content_of, version_of
 
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
@@ -29,7 +29,7 @@ def opener_of(source: Any) -> Opener:
     InputError
         It is something else.
     """
-    if isinstance(source, str | os.PathLike) and Path(source).is_file():
+    if isinstance(source, str | os.PathLike) and version_of(source):
         return lambda: _opened_path(Path(source))
     if not isinstance(source, str | os.PathLike | bytes | bytearray) and not hasattr(source, "read"):
         raise InputError(

@@ -67,9 +67,9 @@ class FileUpload(Upload):
     Raises
     ------
     UnreadableFileError
-        The file is missing, unreadable, empty, a folder, or nothing the server could solve.
+        The file is missing, unreadable, empty, a folder, a device, or nothing the server could solve.
     InputError
-        The source is something else, or `compress` is none of the three.
+        The source is something else, has a name that is not UTF-8, or `compress` is none of the three.
     """
 
     source: Any = attrs.field(repr=False)
@@ -94,9 +94,10 @@ class FileUpload(Upload):
         if compress not in {"auto", "on", "off"}:
             raise InputError(f"compress={compress!r} is not allowed: give 'auto', 'on' or 'off'.")
         name = name or own_name(source) or "image.fits"
+        label = str(source) if isinstance(source, str | os.PathLike) else name
+        _check_utf8(label, name)
         hdus = hdus_in_memory(source)
         opened = opener_of(source) if hdus is None else writer_of(hdus)
-        label = str(source) if isinstance(source, str | os.PathLike) else name
         head = FITS_MAGIC if hdus is not None else _checked_head(opened, label)
         self.__attrs_init__(
             source=source,
@@ -200,6 +201,15 @@ def single(upload: FileUpload) -> FileUpload:
             "its jobs, or give it to upload_files_gen."
         )
     return upload
+
+
+def _check_utf8(*names: str) -> None:
+    """Make sure that a server can be told these names, and a ledger can keep them."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError as cause:
+            raise InputError(f"{name!r} has a name that is not UTF-8: rename it.") from cause
 
 
 def _checked_head(opened: Opener, label: str) -> bytes:

@@ -323,6 +323,13 @@ def test_list_holds_a_name_a_line_whatever_the_name(solve: Solve, folder: Path, 
     assert "Solved 3 of 3" in solve("--files-from", "list.txt").stdout
 
 
+@pytest.mark.parametrize("name", ["n" * 300, "n" * 300 + ".axy", "/dev/zero", "a\udcff.png"])
+def test_file_that_cannot_be_taken_ends_no_other(solve: Solve, folder: Path, name: str) -> None:
+    names = images(folder, "a", "b")
+    result = solve(*names, name, "--output-dir", folder, code=12)
+    assert "Solved 2 of 3" in result.output
+
+
 def test_image_named_in_place_of_a_ledger_is_left_alone(server: SmallNova, folder: Path) -> None:
     name, *others = images(folder, *"abc")
     before = (folder / name).read_bytes()

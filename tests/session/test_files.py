@@ -18,6 +18,7 @@ from loopback import loopback
 from recordings import recording
 
 from astrometry_client.errors import InputError, UnreadableFileError
+from astrometry_client.session.file_contents import content_of
 from astrometry_client.session.files import SessionFileMixin, streamed_form
 
 
@@ -274,6 +275,13 @@ def test_file_that_vanishes_before_a_repeat_is_named(image):
         image.unlink()
         with pytest.raises(UnreadableFileError, match="jpg cannot be read any more"):
             body.read()
+
+
+def test_file_that_cannot_be_read_any_more_is_named(image):
+    content = content_of(image, field="file")
+    image.unlink()
+    with pytest.raises(UnreadableFileError, match="jpg cannot be read any more: No such file"):
+        content.read(0, 1)
 
 
 @pytest.mark.parametrize("name", ["missing.fits", "."])

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -108,14 +109,15 @@ def test_bytes_and_open_files_are_sent_from_where_they_stand(
     assert {stored.content for stored in nova_server.uploads} == {PNG}
 
 
+@pytest.mark.parametrize("given", ["path", "open file"])
 def test_pipe_is_read_once_and_may_be_sent_twice(
-    nova_server: NovaServer, session: Session, tmp_path: Path
+    nova_server: NovaServer, session: Session, tmp_path: Path, given: str
 ) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     writer = threading.Thread(target=fifo.write_bytes, args=(PNG,))
     writer.start()
-    with fifo.open("rb") as pipe:
+    with nullcontext(fifo) if given == "path" else fifo.open("rb") as pipe:
         upload = FileUpload(pipe, session=session, name="pipe.png")
     writer.join()
     upload.submit()

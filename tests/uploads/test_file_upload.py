@@ -3,12 +3,13 @@
 import bz2
 import gzip
 import io
+import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from astrometry_client.errors import UnreadableFileError
+from astrometry_client.errors import InputError, UnreadableFileError
 from astrometry_client.uploads import FileUpload
 
 FITS = b"SIMPLE  =                    T".ljust(2880)
@@ -95,6 +96,33 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 def test_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="directory"):
         FileUpload(tmp_path)
+
+
+def test_file_in_a_folder_that_may_not_be_entered_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(PNG)
+    folder.chmod(0)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65534)  # root may enter any folder
+        with pytest.raises(UnreadableFileError, match="Permission denied"):
+            FileUpload(folder / "a.png")
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("path", ["a\udcff.png", "\udcff/a.png"])
+def test_name_that_is_not_utf8_is_refused(path: str, tmp_path: Path) -> None:
+    image = tmp_path / path
+    image.parent.mkdir(exist_ok=True)
+    image.write_bytes(PNG)
+    with pytest.raises(InputError, match="is not UTF-8: rename it"):
+        FileUpload(image)
+    with image.open("rb") as file, pytest.raises(InputError, match="is not UTF-8: rename it"):
+        FileUpload(file, name="a\udcff.png")
 
 
 def test_name_that_no_file_can_have_cannot_be_read() -> None:
