@@ -52,8 +52,8 @@ class BatchResult:
 
     @property
     def name(self) -> str:
-        """Name of the file."""
-        return Path(self.path).name
+        """Name of the file; the text of what is no path."""
+        return Path(self.path).name if isinstance(self.path, str | PathLike) else str(self.path)
 
     @property
     def solved(self) -> bool:
@@ -203,8 +203,9 @@ class Way:
             del self._in_work[image.key]
         known = End(error=end) if isinstance(end, AstrometryError) else end
         for path in image.paths:
-            solution = known.solution and attrs.evolve(known.solution, name=Path(path).name)
-            yield BatchResult(path=path, solution=solution, error=known.error, from_ledger=known.from_ledger)
+            result = BatchResult(path=path, error=known.error, from_ledger=known.from_ledger)
+            solution = known.solution and attrs.evolve(known.solution, name=result.name)
+            yield attrs.evolve(result, solution=solution)
 
     def _solve(self, image: Image) -> flow.Steps[End | None]:
         (path,) = image.paths

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -292,6 +293,28 @@ def test_file_that_cannot_be_taken_ends_no_other(
     check(results[second])
     assert isinstance(results[bad].error, InputError)
     assert words in str(results[bad].error)
+
+
+@pytest.mark.parametrize("given", [None, 5, {}])
+def test_what_is_no_path_is_called_by_its_text(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path, given: Any
+) -> None:
+    (good,) = images(tmp_path, b"a")
+    results = {result.name: result for result in client.solve_many([given, good], ledger=ledger)}
+    check(results[good.name])
+    assert type(results[str(given)].error) is InputError
+    assert results[str(given)].path is given
+
+
+def test_image_in_an_open_file_is_called_by_its_text(
+    server: SmallNova, client: Client, ledger: Ledger, tmp_path: Path
+) -> None:
+    (path,) = images(tmp_path, b"a")
+    with path.open("rb") as file:
+        given: Any = file
+        (result,) = client.solve_many([given], ledger=ledger)
+    assert result.solution is not None
+    assert result.solution.name == result.name == str(file)
 
 
 @pytest.mark.parametrize("fault", [Fault.RESET_AFTER, Fault.CUT, "page"])
