@@ -146,10 +146,11 @@ class StandIn:
         left_s = None if self._ends_s is None else self._ends_s - self._clock()
         if first is None or (left_s is not None and left_s <= 0):
             return
+        known = Ledger.in_memory()
         results = self.client.solve_many(
             itertools.chain([first], files),
             self._settings,
-            ledger=Ledger.in_memory(),
+            ledger=known,
             deadline_s=left_s,
             **options,
         )
@@ -158,7 +159,10 @@ class StandIn:
                 yield result
                 continue
             solution = attrs.evolve(result.solution, server=LOCAL)
-            self._ledger.remember(self._key(result.path), solution, name=str(result.path))
+            key = self._key(result.path)
+            # A file that has changed since is another image.
+            if key is not None and known.entry(attrs.evolve(key, server=self.client.base_url)):
+                self._ledger.remember(key, solution, name=str(result.path))
             yield attrs.evolve(result, solution=solution)
 
     def _known_first(self, files: Files, ask: Ask) -> Iterator[BatchResult]:
@@ -191,16 +195,16 @@ class StandIn:
     def _remembered(self, path: str | Path) -> BatchResult | None:
         if self._force:
             return None
-        try:
-            key = self._key(path)
-        except UnreadableFileError:
-            return None
-        entry = self._ledger.entry(key)
+        key = self._key(path)
+        entry = self._ledger.entry(key) if key else None
         solution = entry.solution(Path(path).name) if entry else None
-        if solution is None or not self._is_enough(Path(path)):
+        if key is None or solution is None or not self._is_enough(Path(path)):
             return None
         self._ledger.also_named(key, name=str(path))
         return BatchResult(path=path, solution=solution, from_ledger=True)
 
-    def _key(self, path: str | Path) -> Key:
-        return Key.of_file(path, self._settings, server=LOCAL)
+    def _key(self, path: str | Path) -> Key | None:
+        try:
+            return Key.of_file(path, self._settings, server=LOCAL)
+        except UnreadableFileError:
+            return None

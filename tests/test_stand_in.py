@@ -136,6 +136,24 @@ def test_remembered_solution_that_does_not_do_is_found_again(
     assert len(here.server.uploads) == 5
 
 
+def test_image_that_changes_while_it_is_solved_is_not_taken_for_what_it_was(
+    here: Here, stand_in: Callable[..., StandIn], ledger: Ledger, tmp_path: Path
+) -> None:
+    moved, changed, same = images(tmp_path, *"abc")
+
+    def answer(arrival: Arrival) -> Answer:
+        if "/submissions/" in arrival.path:
+            moved.unlink(missing_ok=True)
+            changed.write_bytes(PNG + b"other")
+        return here.server.answer(arrival)
+
+    here.server.responder = answer
+    with stand_in() as one:
+        assert sum(result.solved for result in one.solve_many([moved, changed, same], max_unfinished=3)) == 3
+    remembered = [ledger.entry(Key.of_file(path, Settings(), server=LOCAL)) for path in (changed, same)]
+    assert [entry is not None for entry in remembered] == [False, True]
+
+
 def test_files_that_are_none_are_told(stand_in: Callable[..., StandIn], tmp_path: Path) -> None:
     with stand_in() as one:
         (result,) = one.solve_many([tmp_path / "nowhere"])
