@@ -15,6 +15,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import live_server
 import pytest
 from faulty_server import Answer, Arrival, Fault, answer_json
 from pyrate_limiter import Rate
@@ -658,8 +659,7 @@ def test_cancelled_at_any_moment_nothing_is_left_behind_and_nothing_sent_twice(
             asyncio.run(in_part(len(server.arrivals) + chance.randint(0, 12), chance.random() * 0.03))
             ledger.close()
             # The server's ends of the connections close a moment later.
-            asyncio.run(until(lambda: not server._sockets))
-            assert opened() <= before
+            live_server.until(opened, before.issuperset)
         asyncio.run(to_the_end())
     assert len(server.uploads) == len({upload.sha256 for upload in server.uploads}) == len(paths)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
