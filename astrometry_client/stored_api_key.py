@@ -69,6 +69,5 @@ def _write(parser: configparser.ConfigParser) -> Path:
     parser.write(text)
     path = config_file()
     private_folder(path.parent)
-    # A link to a file kept elsewhere stays one.
     write_whole(path, text.getvalue().encode(), private=True)
     return path
